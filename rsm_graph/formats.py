@@ -1,0 +1,121 @@
+"""One table of formats: media type, extension, what each can carry, and which library reads and writes it.
+
+RDF is parsed and written by pyoxigraph, which keeps every literal as it stands (rdflib and an Oxigraph *store*
+rewrite some of them). RDF/XML is written by :mod:`rsm_graph.rdfxml`: pyoxigraph's writer lets control characters
+and impossible element names through, rdflib's changes its order with the hash seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal as OneOf
+from typing import cast
+
+import pyoxigraph as ox
+
+from rsm_graph import rdfxml
+from rsm_graph.errors import InputError, RdfSyntaxError
+
+Carries = OneOf["triples", "quads", "solutions"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One row: ``name`` is the word on the command line and the file extension in addresses."""
+
+    name: str
+    label: str
+    media_type: str
+    carries: Carries
+    aliases: tuple[str, ...] = ()
+    """Other media types by which clients ask for the same thing."""
+    extensions: tuple[str, ...] = ()
+    """Other file extensions by which it is recognised."""
+
+    @property
+    def content_type(self) -> str:
+        """The value of ``Content-Type``: UTF-8 is named where the media type has a charset parameter."""
+        return f"{self.media_type}; charset=utf-8" if self.media_type.startswith("text/") else self.media_type
+
+
+_XML = ("application/xml", "text/xml")
+
+FORMATS = (
+    Format("ttl", "Turtle", "text/turtle", "triples", ("application/x-turtle",), ("turtle",)),
+    Format("jsonld", "JSON-LD", "application/ld+json", "triples", ("application/json",), ("json-ld", "json")),
+    Format("nt", "N-Triples", "application/n-triples", "triples", ("text/plain",), ("ntriples",)),
+    Format("rdf", "RDF/XML", "application/rdf+xml", "triples", _XML, ("xml", "owl", "rdfxml")),
+    Format("trig", "TriG", "application/trig", "quads", ("application/x-trig",)),
+    Format("nq", "N-Quads", "application/n-quads", "quads", ("text/x-nquads",), ("nquads",)),
+    Format("json", "SPARQL JSON", "application/sparql-results+json", "solutions", ("application/json",), ("srj",)),
+    Format("xml", "SPARQL XML", "application/sparql-results+xml", "solutions", _XML, ("srx",)),
+    Format("csv", "CSV", "text/csv", "solutions"),
+    Format("tsv", "TSV", "text/tab-separated-values", "solutions"),
+)  # fmt: skip
+"""The rows. Within what a row carries, the first one is the answer to a client that has no wish."""
+
+TRIPLES = tuple(f for f in FORMATS if f.carries == "triples")
+QUADS = tuple(f for f in FORMATS if f.carries == "quads")
+SOLUTIONS = tuple(f for f in FORMATS if f.carries == "solutions")
+
+_OXIGRAPH = {
+    "ttl": ox.RdfFormat.TURTLE,
+    "jsonld": ox.RdfFormat.JSON_LD,
+    "nt": ox.RdfFormat.N_TRIPLES,
+    "rdf": ox.RdfFormat.RDF_XML,
+    "trig": ox.RdfFormat.TRIG,
+    "nq": ox.RdfFormat.N_QUADS,
+}
+
+
+def by_name(name: str, offered: Iterable[Format] = FORMATS) -> Format:
+    """Return the row called ``name`` (or one of its extensions); raises :class:`InputError` when none is."""
+    rows = tuple(offered)
+    for row in rows:
+        if name == row.name:
+            return row
+    for row in rows:
+        if name in row.extensions:
+            return row
+    raise InputError(f"Unknown format {name!r}.", f"Known here: {', '.join(r.name for r in rows)}.")
+
+
+def of_file(path: Path) -> Format:
+    """Return the RDF format of a file by its name, ``.gz`` aside; raises :class:`InputError` when unknown."""
+    suffixes = [s.lstrip(".").lower() for s in path.suffixes if s not in (".gz", ".zst")]
+    try:
+        return by_name(suffixes[-1] if suffixes else "", TRIPLES + QUADS)
+    except InputError:
+        known = ", ".join("." + f.name for f in TRIPLES + QUADS)
+        raise InputError(f"{path}: cannot tell the RDF format from the file's name.", f"Known: {known}.") from None
+
+
+def parse(source: Path | bytes, fmt: Format, place: str, base_iri: str | None = None) -> list[ox.Quad]:
+    """Return the quads of an RDF document, literals exactly as they stand in it.
+
+    ``place`` names the document in errors. Raises :class:`RdfSyntaxError` with line and column, and
+    :class:`InputError` when the file cannot be read.
+    """
+    try:
+        data = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as error:
+        raise InputError(f"{place}: cannot be read ({error.strerror}).") from error
+    try:
+        return list(ox.parse(data, format=_OXIGRAPH[fmt.name], base_iri=base_iri, rename_blank_nodes=True))
+    except SyntaxError as error:
+        line = f":{error.lineno}:{error.offset}" if error.lineno else ""
+        raise RdfSyntaxError(f"{place}{line}", str(error.msg).rpartition(": ")[2] or str(error.msg)) from error
+
+
+def serialize(statements: Iterable[ox.Triple] | Iterable[ox.Quad], fmt: Format, prefixes: dict[str, str]) -> bytes:
+    """Return triples (or quads, for the quad formats) as one document, in the order given.
+
+    RDF 1.1 throughout; the same statements in the same order give the same bytes. Raises
+    :class:`InputError` for RDF/XML when a predicate cannot be written as an XML name.
+    """
+    if fmt.name == "rdf":
+        return rdfxml.serialize(cast(Iterable[ox.Triple], statements), prefixes)
+    known = prefixes if fmt.name in ("ttl", "trig", "jsonld") else None
+    return cast(bytes, ox.serialize(statements, format=_OXIGRAPH[fmt.name], prefixes=known))
