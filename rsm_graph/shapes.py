@@ -1,0 +1,264 @@
+"""The shapes: reads them, gives every constraint a name, and says which nodes each one is about.
+
+A *constraint* here is a node of the shapes graph that has an IRI and a severity. It is one of three kinds:
+
+``core``
+    a shape of SHACL Core (SHACL, part 1);
+``sparql``
+    a shape with a SPARQL-based constraint (SHACL, 5);
+``dataset``
+    a check of the dataset with its named graphs, which SHACL does not see: a node of the class
+    ``shapes:DatasetCheck`` with a ``sh:select`` that is evaluated over the dataset. It returns ``$this``, and
+    may return ``?value``, ``?path``, ``?graph`` and variables for the message, as in SHACL 5.3.1 and 5.3.2.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal as OneOf
+
+import pyoxigraph as ox
+
+from rsm_graph import formats, locate, project
+from rsm_graph.errors import InputError
+from rsm_graph.namespaces import DEFAULT_BASE, RDF_TYPE, RDFS_LABEL, VOCABULARIES
+
+Kind = OneOf["core", "sparql", "dataset"]
+Severity = OneOf["violation", "warning", "info"]
+
+SH = VOCABULARIES["sh"]
+SEVERITIES: tuple[Severity, ...] = ("violation", "warning", "info")
+ARROW = " → "
+"""Parts a message: before it what is wrong, after it what to do."""
+
+_RDF = VOCABULARIES["rdf"]
+_RDFS = VOCABULARIES["rdfs"]
+_SUBCLASSES = f"<{_RDF}type>/<{_RDFS}subClassOf>*"
+_TARGETS = {
+    "targetClass": f"?node {_SUBCLASSES} {{0}}",
+    "targetSubjectsOf": "?node {0} ?any",
+    "targetObjectsOf": "?any {0} ?node",
+}
+"""SHACL 2.1.3: how each kind of target is found; ``sh:targetNode`` needs no query."""
+
+_LISTS = ("and", "or", "xone")
+_SHAPE_LINKS = frozenset(SH + name for name in ("property", "node", "not", "qualifiedValueShape", *_LISTS))
+"""Properties that lead from a shape into a shape inside it (SHACL 2.1); a result inside belongs to the outer one."""
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """One named constraint, as the documentation shows it.
+
+    ``message`` may hold variables in braces; ``select`` is the query of a SPARQL constraint or dataset check;
+    ``path`` is the path of a property shape, in the syntax of SPARQL property paths.
+    """
+
+    iri: str
+    name: str
+    label: str
+    description: str
+    message: str
+    severity: Severity
+    kind: Kind
+    topic: str
+    targets: tuple[tuple[str, str], ...] = ()
+    select: str = ""
+    path: str = ""
+
+    @property
+    def problem(self) -> str:
+        """The part of the message that says what is wrong."""
+        return self.message.partition(ARROW)[0]
+
+    @property
+    def remedy(self) -> str:
+        """The part of the message that says what to do about it; empty where the message has no such part."""
+        return self.message.partition(ARROW)[2]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Shapes graphs by topic (one a file), re-based like the dataset that they are for."""
+
+    base_iri: str
+    topics: Mapping[str, tuple[ox.Triple, ...]]
+    files: Mapping[str, Path]
+    declarations: tuple[ox.Triple, ...]
+    """The prefix declarations (SHACL 5.2.1) of all files; each topic needs them, whichever file holds them."""
+
+    @cached_property
+    def constraints(self) -> Mapping[str, Constraint]:
+        """The constraints by IRI, in the order of topics and names. Raises :class:`InputError` for a faulty one."""
+        found: dict[str, Constraint] = {}
+        for topic, triples in self.topics.items():
+            for constraint in sorted(_constraints(topic, _Graph(triples), self.base_iri), key=lambda c: c.name):
+                found[constraint.iri] = constraint
+        return found
+
+    @cached_property
+    def owners(self) -> Mapping[str, str]:
+        """The constraint to which each nested shape belongs: the nearest shape with a name that leads to it."""
+        found: dict[str, str] = {}
+        for triples in self.topics.values():
+            graph = _Graph(triples)
+            for iri in self.constraints:
+                for inner in graph.inside(ox.NamedNode(iri)):
+                    found.setdefault(str(inner), iri)
+        return found
+
+    def shacl(self, topic: str) -> tuple[ox.Triple, ...]:
+        """Return the part of a topic that is a SHACL shapes graph: everything but the dataset checks."""
+        checks = {c.iri for c in self.constraints.values() if c.kind == "dataset"}
+        return (*self.declarations, *(t for t in self.topics[topic] if getattr(t.subject, "value", "") not in checks))
+
+    def prologue(self) -> str:
+        """Return the declared prefixes as SPARQL ``PREFIX`` lines, for the dataset checks."""
+        graph = _Graph(self.declarations)
+        pairs = {
+            graph.text(node, SH + "prefix"): graph.text(node, SH + "namespace")
+            for node in {t.subject for t in self.declarations}
+        }
+        return "".join(f"PREFIX {name}: <{iri}>\n" for name, iri in sorted(pairs.items()) if iri)
+
+    def place(self, constraint: Constraint) -> str:
+        """Return ``file:line`` where a constraint is written, or the topic where its file is not known."""
+        path = self.files.get(constraint.topic)
+        return locate.find([path], constraint.iri.replace(self.base_iri, DEFAULT_BASE)) if path else constraint.topic
+
+
+def project_shapes(base_iri: str = DEFAULT_BASE, root: Path | None = None) -> Shapes:
+    """Return the project's own shapes, ``ontology/shapes/*.ttl``; raises as :func:`load`."""
+    return load(sorted(((root or project.root()) / "ontology" / "shapes").glob("*.ttl")), base_iri)
+
+
+def load(paths: Iterable[Path], base_iri: str = DEFAULT_BASE) -> Shapes:
+    """Return the shapes of files in any RDF syntax, re-based from :data:`DEFAULT_BASE`.
+
+    Raises :class:`~rsm_graph.errors.RdfSyntaxError` with file, line and column, and :class:`InputError` for a
+    file that cannot be read or holds no shape.
+    """
+    topics: dict[str, tuple[ox.Triple, ...]] = {}
+    files: dict[str, Path] = {}
+    for path in paths:
+        try:
+            text = path.read_bytes().replace(DEFAULT_BASE.encode(), base_iri.encode())
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}).", "Check the name and the rights.") from error
+        quads = formats.parse(text, formats.of_file(path), str(path), base_iri=path.resolve().as_uri())
+        topic = path.stem if path.stem not in topics else str(path)
+        topics[topic] = tuple(quad.triple for quad in quads)
+        files[topic] = path
+    declaring = {SH + "declare", SH + "prefix", SH + "namespace"}
+    declarations = tuple(t for triples in topics.values() for t in triples if t.predicate.value in declaring)
+    shapes = Shapes(base_iri, {n: t for n, t in topics.items() if set(t) - set(declarations)}, files, declarations)
+    if not shapes.constraints:
+        raise InputError(
+            f"{', '.join(map(str, files.values())) or 'The shapes folder'}: no shape with a target.",
+            "A shape has sh:targetClass, sh:targetNode, sh:targetSubjectsOf or sh:targetObjectsOf.",
+        )
+    return shapes
+
+
+def target_queries(constraint: Constraint) -> Iterator[str]:
+    """Yield, for each target of a shape, a SPARQL pattern that binds ``?node`` to its focus nodes."""
+    for kind, term in constraint.targets:
+        yield f"VALUES ?node {{ {term} }}" if kind == "targetNode" else _TARGETS[kind].format(term)
+
+
+class _Graph:
+    """Triples by subject and predicate."""
+
+    def __init__(self, triples: Iterable[ox.Triple]) -> None:
+        self._objects: dict[tuple[object, str], list[object]] = defaultdict(list)
+        self._by_subject: dict[object, list[ox.Triple]] = defaultdict(list)
+        for triple in triples:
+            self._objects[triple.subject, triple.predicate.value].append(triple.object)
+            self._by_subject[triple.subject].append(triple)
+
+    def subjects(self) -> Iterable[object]:
+        return list(self._by_subject)
+
+    def objects(self, subject: object, predicate: str) -> list[object]:
+        return self._objects.get((subject, predicate), [])
+
+    def triples(self, subject: object) -> list[ox.Triple]:
+        return self._by_subject.get(subject, [])
+
+    def text(self, subject: object, predicate: str) -> str:
+        """Return one value as text: the English one of several, the empty string where there is none."""
+        values = self.objects(subject, predicate)
+        english = [v for v in values if getattr(v, "language", None) == "en"]
+        return str(getattr((english or values)[0], "value", "")) if values else ""
+
+    def members(self, head: object) -> Iterator[object]:
+        """Yield the members of an RDF collection."""
+        while self.objects(head, _RDF + "first"):
+            yield self.objects(head, _RDF + "first")[0]
+            head = (self.objects(head, _RDF + "rest") or [None])[0]
+
+    def inside(self, shape: object) -> Iterator[object]:
+        """Yield the shapes inside a shape, at any depth, and its SPARQL constraints; not those that have a name."""
+        for triple in self.triples(shape):
+            link = triple.predicate.value
+            if link not in _SHAPE_LINKS and link != SH + "sparql":
+                continue
+            inner = list(self.members(triple.object)) if link in {SH + name for name in _LISTS} else [triple.object]
+            for node in inner:
+                if isinstance(node, ox.BlankNode):
+                    yield node
+                    yield from self.inside(node)
+
+
+def _constraints(topic: str, graph: _Graph, base_iri: str) -> Iterator[Constraint]:
+    check = ox.NamedNode(f"{base_iri}shapes#DatasetCheck")
+    for node in graph.subjects():
+        targets = tuple(
+            (kind, str(term)) for kind in (*_TARGETS, "targetNode") for term in graph.objects(node, SH + kind)
+        )
+        is_check = check in graph.objects(node, RDF_TYPE)
+        if not (targets or is_check or graph.objects(node, SH + "target")):
+            continue
+        queries = [graph.text(inner, SH + "select") for inner in graph.objects(node, SH + "sparql")]
+        iri = str(getattr(node, "value", node)) if isinstance(node, ox.NamedNode) else str(node)
+        severity = graph.text(node, SH + "severity").removeprefix(SH).lower() or "violation"
+        messages = [graph.text(inner, SH + "message") for inner in (node, *graph.objects(node, SH + "sparql"))]
+        name = iri.rpartition("#")[2].rpartition("/")[2]
+        yield Constraint(
+            iri=iri,
+            name=name,
+            label=graph.text(node, RDFS_LABEL) or graph.text(node, SH + "name") or name,
+            description=graph.text(node, SH + "description") or graph.text(node, _RDFS + "comment"),
+            message=next((m for m in messages if m), ""),
+            severity=severity if severity in SEVERITIES else "violation",
+            kind="dataset" if is_check else "sparql" if queries else "core",
+            topic=topic,
+            targets=targets,
+            select=graph.text(node, SH + "select") if is_check else "\n".join(queries),
+            path=path_text(graph, graph.objects(node, SH + "path")),
+        )
+
+
+def path_text(graph: _Graph, paths: list[object]) -> str:
+    """Return a SHACL property path (SHACL 2.3.1) in the syntax of SPARQL; empty for a node shape."""
+    return _path(graph, paths[0]) if paths else ""
+
+
+def _path(graph: _Graph, node: object) -> str:
+    if isinstance(node, ox.NamedNode):
+        return str(node)
+    for name, form in (
+        ("inversePath", "^{}"),
+        ("zeroOrMorePath", "{}*"),
+        ("oneOrMorePath", "{}+"),
+        ("zeroOrOnePath", "{}?"),
+    ):
+        for inner in graph.objects(node, SH + name):
+            return form.format(_path(graph, inner))
+    for inner in graph.objects(node, SH + "alternativePath"):
+        return "(" + "|".join(_path(graph, part) for part in graph.members(inner)) + ")"
+    return "(" + "/".join(_path(graph, part) for part in graph.members(node)) + ")"

@@ -1,0 +1,308 @@
+"""Validates a dataset against shapes: SHACL over its default graph, and the dataset checks over its named graphs.
+
+Two engines give the same findings, which the tests hold them to:
+
+``reference``
+    pySHACL, which decides a release. The topics of the shapes are validated in parallel processes, and the verdict
+    is kept in the user's cache folder under a key made of data, shapes and versions.
+``quick``
+    the Rust validator ``shacl``, fifty times as fast: for a server that must answer soon on a machine that has no
+    kept verdict yet, and for files of a million triples. Where a kept verdict exists, it is returned instead.
+
+The dataset checks are SPARQL queries that pyoxigraph evaluates, whichever the engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal as OneOf
+
+import pyoxigraph as ox
+
+from rsm_graph import locate, reference
+from rsm_graph.dataset import Dataset
+from rsm_graph.errors import InputError
+from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES
+from rsm_graph.reports import Report, Result
+from rsm_graph.shapes import Constraint, Shapes, load, project_shapes, target_queries
+
+__all__ = ["Engine", "Progress", "Report", "Result", "Shapes", "load", "project_shapes", "shapes_of", "validate"]
+
+Engine = OneOf["reference", "quick"]
+Progress = Callable[[str], None]
+
+KEPT_RESULTS = 1000
+"""Results of one constraint that a report holds; the rest is only counted."""
+KEPT_VERDICTS = 32
+"""Verdicts in the cache folder; the oldest beyond them are deleted."""
+
+_SH = VOCABULARIES["sh"]
+_SPARQL_COMPONENT = _SH + "SPARQLConstraintComponent"
+_IRI = re.compile(r"<[^<>]*>")
+_VARIABLE = re.compile(r"\{[?$](\w+)\}")
+
+
+def validate(
+    dataset: Dataset,
+    shapes: Shapes,
+    *,
+    engine: Engine = "reference",
+    cache: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Return the report of validating ``dataset`` against ``shapes``; the report itself says whether it conforms.
+
+    ``cache`` is the folder of kept verdicts, see :func:`cache_folder`; without one nothing is kept or looked up. A
+    folder that cannot be read or written is as good as none. ``workers`` limits the processes of the reference
+    engine (default: one a processor). ``progress`` is called with a sentence now and then. Raises
+    :class:`InputError` when a shape itself is faulty, naming file and line.
+    """
+    started = time.perf_counter()
+    key = _key(dataset, shapes)
+    kept = _recall(cache, key, dataset, shapes)
+    if kept:
+        return replace(_located(kept, dataset), seconds=time.perf_counter() - started, cached=True)
+    say = progress or (lambda _sentence: None)
+    say("loading")
+    store = _store(dataset)
+    say("dataset checks")
+    results = list(_dataset_checks(store, shapes))
+    if engine == "reference":
+        results += reference.validate(dataset.default_triples, shapes, workers=workers, progress=say)
+        validators = (f"pySHACL {version('pyshacl')}", f"pyoxigraph {version('pyoxigraph')}")
+    else:
+        say("shapes")
+        results += _quick(dataset, shapes)
+        validators = (f"shacl {version('shacl')}", f"pyoxigraph {version('pyoxigraph')}")
+    held, truncated = _bounded(results)
+    report = Report(
+        base_iri=dataset.base_iri,
+        results=tuple(sorted(_with_graphs(held, dataset))),
+        constraints=shapes.constraints,
+        checks=_checks(store, shapes),
+        validators=validators,
+        triples=len(dataset.default_triples),
+        data_hash=dataset.hash,
+        truncated=truncated,
+    )
+    if engine == "reference":
+        _keep(cache, key, report)
+    return replace(_located(report, dataset), seconds=time.perf_counter() - started)
+
+
+def shapes_of(node: str, dataset: Dataset, shapes: Shapes) -> list[Constraint]:
+    """Return the constraints that a thing (an IRI) was checked against, dataset checks not counted."""
+    store = _store(dataset)
+    return [
+        constraint
+        for constraint in shapes.constraints.values()
+        if any(
+            bool(store.query(f"ASK {{ {pattern} FILTER(?node = <{node}>) }}")) for pattern in target_queries(constraint)
+        )
+    ]
+
+
+def cache_folder() -> Path:
+    """Return the folder of kept verdicts: ``rsm-graph/validation`` in the user's cache folder (XDG)."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "rsm-graph" / "validation"
+
+
+def _store(dataset: Dataset) -> ox.Store:
+    """Return the dataset as a store: named graphs, and the default graph drawn from them."""
+    store = ox.Store()
+    store.bulk_extend(ox.Quad(*triple) for triple in dataset.default_triples)
+    shapes = dataset.iri("graph/shapes")
+    store.bulk_extend(q for q in dataset.quads if q.graph_name.value not in ("", shapes))
+    return store
+
+
+def _dataset_checks(store: ox.Store, shapes: Shapes) -> Iterator[Result]:
+    prologue = shapes.prologue()
+    for constraint in shapes.constraints.values():
+        if constraint.kind != "dataset":
+            continue
+        try:
+            solutions = store.query(prologue + constraint.select)
+        except SyntaxError as error:
+            raise InputError(
+                f"{shapes.place(constraint)}: the query of {constraint.name} does not parse ({error.msg})."
+            ) from error
+        names = [variable.value for variable in solutions.variables]
+        for solution in solutions:
+            bound = {name: solution[name] for name in names if solution[name] is not None}
+            yield Result(
+                constraint=constraint.iri,
+                focus=str(bound["this"]),
+                path=str(bound.get("path", "")),
+                value=str(bound.get("value", "")),
+                message=_filled(constraint.message, bound),
+                severity=constraint.severity,
+                component=_SPARQL_COMPONENT,
+                graphs=(bound["graph"].value,) if "graph" in bound else (),
+            )
+
+
+def _filled(message: str, bound: Mapping[str, object]) -> str:
+    """Return a message with its variables replaced by what a solution binds them to (SHACL 5.3.2)."""
+    return _VARIABLE.sub(lambda found: str(getattr(bound.get(found[1]), "value", "")), message)
+
+
+def _quick(dataset: Dataset, shapes: Shapes) -> Iterator[Result]:
+    """Yield the results of the Rust validator."""
+    import shacl  # 0.1 s to load, and the reference engine does not need it
+
+    graph = [triple for topic in shapes.topics for triple in shapes.shacl(topic)]
+    turtle = ox.serialize(dict.fromkeys(graph), format=ox.RdfFormat.N_TRIPLES).decode()
+    data = ox.serialize(dataset.default_triples, format=ox.RdfFormat.N_TRIPLES).decode()
+    try:
+        compiled = shacl.Shapes.from_text(turtle, format="ntriples")
+    except ValueError as error:
+        raise InputError(f"The shapes cannot be used: {error}.") from error
+    for found in compiled.validate_text(data, format="ntriples").results:
+        owner = (found.root_shape or found.source_shape or "").strip("<>")
+        constraint = shapes.constraints[owner]
+        yield Result(
+            constraint=owner,
+            focus=found.focus_node,
+            path=found.path if found.path and _IRI.fullmatch(found.path) else constraint.path,
+            value=found.value or "",
+            message=found.message if constraint.kind == "sparql" and found.message else constraint.message,
+            severity=constraint.severity,
+            component=found.component_iri,
+        )
+
+
+def _bounded(results: Iterable[Result]) -> tuple[list[Result], Mapping[str, int]]:
+    """Return each finding once, at most :data:`KEPT_RESULTS` a constraint, and how many were left out."""
+    counts: Counter[str] = Counter()
+    kept: dict[tuple[str, str, str, str], Result] = {}
+    for result in results:
+        if result.key not in kept:
+            counts[result.constraint] += 1
+            if counts[result.constraint] <= KEPT_RESULTS:
+                kept[result.key] = result
+    return list(kept.values()), {iri: n - KEPT_RESULTS for iri, n in counts.items() if n > KEPT_RESULTS}
+
+
+def _checks(store: ox.Store, shapes: Shapes) -> dict[str, int]:
+    """Return how many focus nodes each constraint has; a dataset check counts as one."""
+    counts = {}
+    for constraint in shapes.constraints.values():
+        union = " UNION ".join(f"{{ {pattern} }}" for pattern in target_queries(constraint))
+        query = f"SELECT (COUNT(DISTINCT ?node) AS ?n) WHERE {{ {union} }}"
+        solutions = store.query(query) if union else None
+        counts[constraint.iri] = int(next(solutions)["n"].value) if isinstance(solutions, ox.QuerySolutions) else 1
+    return counts
+
+
+def _with_graphs(results: Iterable[Result], dataset: Dataset) -> Iterator[Result]:
+    """Yield the results with the named graphs that hold their statement, or else speak of their focus node."""
+    results = list(results)
+    wanted = {result.focus for result in results}
+    about: dict[str, list[ox.Quad]] = {focus: [] for focus in wanted}
+    for quad in dataset.quads if wanted else ():
+        if (subject := str(quad.subject)) in wanted:
+            about[subject].append(quad)
+    for result in results:
+        if result.graphs:
+            yield result
+            continue
+        quads = about[result.focus]
+        exact = [q for q in quads if str(q.predicate) == result.path and str(q.object) == result.value]
+        near = exact or [q for q in quads if str(q.predicate) == result.path] or quads
+        yield replace(result, graphs=tuple(sorted({q.graph_name.value for q in near} - {""})))
+
+
+def _located(report: Report, dataset: Dataset) -> Report:
+    """Return the report with file and line of each result, from the files as they are now."""
+
+    def written(iri: str) -> str:
+        return iri.replace(dataset.base_iri, DEFAULT_BASE, 1)
+
+    def place(result: Result) -> str:
+        subject, predicate = result.focus.strip("<>"), result.path.strip("<>")
+        for graph in result.graphs or ("",):
+            if found := locate.find(dataset.files.get(graph, ()), written(subject), written(predicate), written(graph)):
+                return found
+        return ""
+
+    return replace(report, results=tuple(replace(result, place=place(result)) for result in report.results))
+
+
+def _key(dataset: Dataset, shapes: Shapes) -> str:
+    """Return the key of a verdict: whatever can change it goes in."""
+    digest = hashlib.sha256(dataset.hash.encode())
+    for topic in sorted(shapes.topics):
+        triples = ox.Dataset(ox.Quad(*triple) for triple in shapes.topics[topic])
+        triples.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
+        digest.update("\n".join([topic, *sorted(map(str, triples))]).encode())
+    for name in ("rsm-graph", "pyshacl", "rdflib", "pyoxigraph"):
+        digest.update(f"{name} {_version(name)}".encode())
+    return digest.hexdigest()
+
+
+def _version(distribution: str) -> str:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return version(distribution)
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "0"
+
+
+def _recall(cache: Path | None, key: str, dataset: Dataset, shapes: Shapes) -> Report | None:
+    """Return a kept verdict; none when there is none or when what is kept cannot be understood."""
+    if cache is None:
+        return None
+    try:
+        kept = json.loads((cache / f"{key}.json").read_text(encoding="utf-8"))
+        results = tuple(Result(**{**row, "graphs": tuple(row["graphs"])}) for row in kept["results"])
+        if kept["key"] != key or {r.constraint for r in results} - set(shapes.constraints):
+            return None
+        return Report(
+            base_iri=dataset.base_iri,
+            results=results,
+            constraints=shapes.constraints,
+            checks={str(iri): int(n) for iri, n in kept["checks"].items()},
+            validators=tuple(kept["validators"]),
+            triples=int(kept["triples"]),
+            data_hash=dataset.hash,
+            truncated={str(iri): int(n) for iri, n in kept["truncated"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _keep(cache: Path | None, key: str, report: Report) -> None:
+    """Keep a verdict. It is only a shortcut, so a folder that cannot be written is no error."""
+    if cache is None:
+        return
+    content = {
+        "key": key,
+        "results": [asdict(result) for result in report.results],
+        "checks": dict(report.checks),
+        "validators": report.validators,
+        "triples": report.triples,
+        "truncated": dict(report.truncated),
+    }
+    partial = cache / f"{key}.{os.getpid()}.part"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content), encoding="utf-8")
+        partial.replace(cache / f"{key}.json")
+        verdicts = sorted(cache.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        for stale in verdicts[:-KEPT_VERDICTS]:
+            stale.unlink(missing_ok=True)
+    except OSError:
+        partial.unlink(missing_ok=True)
