@@ -21,8 +21,8 @@ def find(paths: Iterable[Path], subject: str, predicate: str = "", graph: str = 
     """Return ``file:line`` of a statement in Turtle, TriG, N-Triples or N-Quads files, as near as can be told.
 
     The line is that of the predicate within the statements about the subject, else where those begin, else where
-    another statement of the graph names it, else where the block of the graph begins; else only a file's name is returned, or the empty string where there is no file.
-    ``graph`` narrows the search to its blocks.
+    another statement of the graph names it, else where the block of the graph begins; else only a file's name is
+    returned, or the empty string where there is no file. ``graph`` narrows the search to its blocks.
     """
     best = (5, "")
     for path in paths:
@@ -35,8 +35,8 @@ def find(paths: Iterable[Path], subject: str, predicate: str = "", graph: str = 
         elif inside:
             found = (1, f"{path}:{inside[0][0]}")
         else:
-            mentions = [n[subject] for entries in subjects.values() for _, g, n in entries if subject in n and g == graph]
-            if mentions:
+            said = (names for entries in subjects.values() for _, name, names in entries if name == graph)
+            if mentions := [names[subject] for names in said if subject in names]:
                 found = (2, f"{path}:{min(mentions)}")
             else:
                 found = (3, f"{path}:{blocks[graph]}") if graph in blocks else (4, str(path))

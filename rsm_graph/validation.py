@@ -29,19 +29,22 @@ from typing import Literal as OneOf
 import pyoxigraph as ox
 
 from rsm_graph import locate, reference
-from rsm_graph.dataset import Dataset
+from rsm_graph.dataset import Dataset, load_files
+from rsm_graph.derive import derive
 from rsm_graph.errors import InputError
 from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES
 from rsm_graph.reports import Report, Result
 from rsm_graph.shapes import Constraint, Shapes, load, project_shapes, target_queries
 
-__all__ = ["Engine", "Progress", "Report", "Result", "Shapes", "load", "project_shapes", "shapes_of", "validate"]
+__all__ = ["Engine", "Progress", "Report", "Result", "Shapes", "load", "project_shapes", "shapes_of", "validate", "validate_files"]
 
 Engine = OneOf["reference", "quick"]
 Progress = Callable[[str], None]
 
 KEPT_RESULTS = 1000
 """Results of one constraint that a report holds; the rest is only counted."""
+LARGE = 200_000
+"""Statements above which files are left to the quick engine."""
 KEPT_VERDICTS = 32
 """Verdicts in the cache folder; the oldest beyond them are deleted."""
 
@@ -98,6 +101,49 @@ def validate(
     if engine == "reference":
         _keep(cache, key, report)
     return replace(_located(report, dataset), seconds=time.perf_counter() - started)
+
+
+def validate_files(
+    files: Iterable[Path],
+    project: Dataset,
+    shapes: Shapes,
+    *,
+    engine: Engine = "reference",
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Return the report on RDF files that somebody wants to add to a project's dataset.
+
+    The files are validated together with the project's dataset, so that they may refer to whatever it holds and so
+    that a clash with it (a second holder, another figure) is noticed; the report leaves out what the project's
+    dataset by itself is found to have. A file that names no graph counts as one accepted passage. Above
+    :data:`LARGE` triples the quick engine judges, whatever ``engine`` says: the reference would need hours.
+
+    Raises :class:`~rsm_graph.errors.RdfSyntaxError` and :class:`InputError` for files that cannot be used.
+    """
+    say = progress or (lambda _sentence: None)
+    named = [(path, path.resolve().as_uri()) for path in files]
+    say(f"reading {', '.join(str(path) for path, _ in named)}")
+    added = load_files(named, project.base_iri)
+    say(f"{len(added.quads):,} statements read")
+    known = set(project.quads)
+    dropped = project.iri("graph/shapes")  # it is not data, and blank nodes of two documents must not meet
+    quads = [q for q in project.quads if q.graph_name.value != dropped] + [q for q in added.quads if q not in known]
+    both = Dataset(project.base_iri, tuple(quads), {**project.files, **_joined(project.files, added.files)})
+    chosen: Engine = "quick" if len(quads) > LARGE else engine
+    say("deriving")
+    report = validate(derive(both), shapes, engine=chosen, cache=cache, progress=say)
+    if report.results:
+        say("comparing with the project's own report")
+        report = report.without(r.key for r in validate(derive(project), shapes, engine="quick", cache=cache).results)
+    return report
+
+
+def _joined(
+    first: Mapping[str, tuple[Path, ...]], second: Mapping[str, tuple[Path, ...]]
+) -> dict[str, tuple[Path, ...]]:
+    """Return which files hold each graph of ``second``, its own files before those of ``first``."""
+    return {graph: tuple(dict.fromkeys((*paths, *first.get(graph, ())))) for graph, paths in second.items()}
 
 
 def shapes_of(node: str, dataset: Dataset, shapes: Shapes) -> list[Constraint]:
