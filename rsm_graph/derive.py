@@ -49,6 +49,7 @@ def describe_rules(dataset: Dataset) -> Iterator[ox.Triple]:
     yield ox.Triple(graph, ox.NamedNode(RDFS_LABEL), ox.Literal("Derived statements", language="en"))
     yield ox.Triple(derivation, ox.NamedNode(RDF_TYPE), ox.NamedNode(VOCABULARIES["skos"] + "ConceptScheme"))
     yield ox.Triple(derivation, ox.NamedNode(RDFS_LABEL), ox.Literal("Rules of derivation", language="en"))
+    yield ox.Triple(derivation, ox.NamedNode(RDFS_LABEL), ox.Literal("Règles de dérivation", language="fr"))
     for name, rule in rules(dataset.base_iri).items():
         plan = ox.NamedNode(dataset.iri(f"id/concept/rule/{name}"))
         yield ox.Triple(plan, ox.NamedNode(RDF_TYPE), ox.NamedNode(prov + "Plan"))

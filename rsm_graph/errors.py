@@ -15,6 +15,7 @@ line and an exit code, :mod:`rsm_graph.web.problems` into a status and ``applica
     │   ├── QueryTimeout
     │   ├── QueryMemory
     │   └── AnswerTooLarge
+    ├── NotAcceptable               2     406    no format on offer is one that the client accepts
     └── Unavailable                 2     503    nothing wrong with the query: queue full, evaluator died, shutting down
 """
 
@@ -49,7 +50,7 @@ class RdfSyntaxError(InputError):
     """RDF that does not parse. ``place`` is ``file:line:column`` as far as the parser knows."""
 
     def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"{place}: {reason}", "Correct the file; nothing was loaded or replaced.")
+        super().__init__(f"{place}: {reason.rstrip('.')}.", "Correct the file; nothing was loaded or replaced.")
         self.place = place
 
 
@@ -97,6 +98,10 @@ class QueryMemory(QueryStopped):
 
 class AnswerTooLarge(QueryStopped):
     """The answer grew beyond the stated bound."""
+
+
+class NotAcceptable(RsmGraphError):
+    """No format on offer is one that the client's ``Accept`` header takes (RFC 9110, 15.5.7)."""
 
 
 class Unavailable(RsmGraphError):

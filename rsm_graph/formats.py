@@ -1,13 +1,14 @@
 """One table of formats: media type, extension, what each can carry, and which library reads and writes it.
 
 RDF is parsed and written by pyoxigraph, which keeps every literal as it stands (rdflib and an Oxigraph *store*
-rewrite some of them). RDF/XML is written by :mod:`rsm_graph.rdfxml`: pyoxigraph's writer lets control characters
-and impossible element names through, rdflib's changes its order with the hash seed.
+rewrite some of them). RDF/XML and JSON-LD are written by modules of our own: pyoxigraph's RDF/XML lets control
+characters and impossible element names through and its JSON-LD has no
+compact names; the output of rdflib changes with the hash seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal as OneOf
@@ -15,7 +16,7 @@ from typing import cast
 
 import pyoxigraph as ox
 
-from rsm_graph import rdfxml
+from rsm_graph import jsonld, namespaces, rdfxml
 from rsm_graph.errors import InputError, RdfSyntaxError
 
 Carries = OneOf["triples", "quads", "solutions"]
@@ -106,7 +107,7 @@ def parse(source: Path | bytes, fmt: Format, place: str, base_iri: str | None = 
         return list(ox.parse(data, format=_OXIGRAPH[fmt.name], base_iri=base_iri, rename_blank_nodes=True))
     except SyntaxError as error:
         line = f":{error.lineno}:{error.offset}" if error.lineno else ""
-        raise RdfSyntaxError(f"{place}{line}", str(error.msg).rpartition(": ")[2] or str(error.msg)) from error
+        raise RdfSyntaxError(f"{place}{line}", str(error.msg).partition(": ")[2] or str(error.msg)) from error
 
 
 def serialize(statements: Iterable[ox.Triple] | Iterable[ox.Quad], fmt: Format, prefixes: dict[str, str]) -> bytes:
@@ -117,5 +118,19 @@ def serialize(statements: Iterable[ox.Triple] | Iterable[ox.Quad], fmt: Format, 
     """
     if fmt.name == "rdf":
         return rdfxml.serialize(cast(Iterable[ox.Triple], statements), prefixes)
-    known = prefixes if fmt.name in ("ttl", "trig", "jsonld") else None
-    return cast(bytes, ox.serialize(statements, format=_OXIGRAPH[fmt.name], prefixes=known))
+    if fmt.name in ("nt", "nq"):
+        return cast(bytes, ox.serialize(statements, format=_OXIGRAPH[fmt.name]))
+    rows = cast(list[ox.Triple], list(statements))
+    declared = namespaces.used(prefixes, _iris(rows))
+    if fmt.name == "jsonld":
+        return jsonld.serialize(rows, declared)
+    return cast(bytes, ox.serialize(rows, format=_OXIGRAPH[fmt.name], prefixes=declared))
+
+
+def _iris(statements: Iterable[ox.Triple | ox.Quad]) -> Iterator[str]:
+    for statement in statements:
+        for term in statement:
+            if isinstance(term, ox.NamedNode):
+                yield term.value
+            elif isinstance(term, ox.Literal):
+                yield term.datatype.value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 DEFAULT_BASE = "https://w3id.org/rsm-graph/"
 """Base IRI under which the files in ``ontology/`` and ``data/`` are written; the loader re-bases them."""
 
@@ -32,6 +34,8 @@ VOCABULARIES = {
     "vann": "http://purl.org/vocab/vann/",
     "spdx": "http://spdx.org/rdf/terms#",
     "sd": "http://www.w3.org/ns/sparql-service-description#",
+    "sssom": "https://w3id.org/sssom/",
+    "semapv": "https://w3id.org/semapv/vocab/",
     "wd": "http://www.wikidata.org/entity/",
 }
 """Prefixes of the vocabularies that the dataset reuses."""
@@ -53,11 +57,15 @@ def prologue(base_iri: str) -> str:
 
 
 def shorten(iri: str, prefix_map: dict[str, str]) -> str:
-    """Return ``iri`` as a prefixed name where a prefix covers it and the rest is a plain name, else ``iri``."""
-    name, namespace = max(
-        ((n, ns) for n, ns in prefix_map.items() if iri.startswith(ns)),
-        key=lambda pair: len(pair[1]),
-        default=("", ""),
-    )
-    local = iri[len(namespace) :]
-    return f"{name}:{local}" if namespace and local and not set(local) & set("/#?%:") else iri
+    """Return ``iri`` as a prefixed name where a prefix covers all but its last plain segment, else ``iri``."""
+    cut = max(iri.rfind("/"), iri.rfind("#")) + 1
+    for name, namespace in prefix_map.items():
+        if namespace == iri[:cut] and cut < len(iri) and not set(iri[cut:]) & set("?%:"):
+            return f"{name}:{iri[cut:]}"
+    return iri
+
+
+def used(prefix_map: dict[str, str], iris: Iterable[str]) -> dict[str, str]:
+    """Return the part of ``prefix_map`` that shortens one of ``iris``, so that a small document stays small."""
+    namespaces = {iri[: max(iri.rfind("/"), iri.rfind("#")) + 1] for iri in iris}
+    return {name: iri for name, iri in prefix_map.items() if iri in namespaces}

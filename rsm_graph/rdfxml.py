@@ -28,26 +28,27 @@ def serialize(triples: Iterable[ox.Triple], prefixes: dict[str, str]) -> bytes:
     Neighbouring triples of one subject share a ``rdf:Description``. Raises :class:`InputError` for what XML 1.0
     cannot carry: a predicate without a local name, a literal with a control character.
     """
-    names = {iri: name for name, iri in prefixes.items()} | {_RDF: "rdf"}
+    known = {iri: name for name, iri in prefixes.items()}
+    names = {_RDF: "rdf"}
     body: list[str] = []
     for subject, group in groupby(triples, key=lambda triple: triple.subject):
         body.append(f" <rdf:Description {_node(subject, 'rdf:about')}>\n")
-        body.extend(_property(triple.predicate.value, triple.object, names) for triple in group)
+        body.extend(_property(triple.predicate.value, triple.object, known, names) for triple in group)
         body.append(" </rdf:Description>\n")
-    namespaces = "".join(
-        f"\n  xmlns:{name}={quoteattr(iri)}" for iri, name in sorted(names.items(), key=lambda n: n[1])
-    )
+    declared = sorted((name, iri) for iri, name in names.items())
+    namespaces = "".join(f"\n  xmlns:{name}={quoteattr(iri)}" for name, iri in declared)
     head = f'<?xml version="1.0" encoding="UTF-8"?>\n<rdf:RDF{namespaces}>\n'
     return "".join([head, *body, "</rdf:RDF>\n"]).encode()
 
 
-def _property(predicate: str, value: object, names: dict[str, str]) -> str:
+def _property(predicate: str, value: object, known: dict[str, str], names: dict[str, str]) -> str:
     match = _LOCAL_NAME.search(predicate)
     if match is None:
         raise InputError(f"RDF/XML cannot carry the predicate <{predicate}>.", "Ask for another format.")
     namespace = predicate[: match.start()]
-    # A namespace first met here gets a prefix; the root element declares it, as the root is written last.
-    name = f"{names.setdefault(namespace, f'ns{len(names)}')}:{match[0]}"
+    # The root element, written last, declares the namespaces that were met.
+    prefix = names.setdefault(namespace, known.get(namespace, f"ns{len(names)}"))
+    name = f"{prefix}:{match[0]}"
     if isinstance(value, ox.Literal):
         if _NOT_XML.search(value.value):
             raise InputError("RDF/XML cannot carry a literal with a control character.", "Ask for another format.")

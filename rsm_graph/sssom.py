@@ -15,7 +15,7 @@ from pathlib import Path
 import pyoxigraph as ox
 
 from rsm_graph.errors import InputError
-from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES
+from rsm_graph.namespaces import DEFAULT_BASE, RDF_TYPE, VOCABULARIES, XSD
 
 PREDICATES = (
     "skos:exactMatch",
@@ -56,7 +56,7 @@ _SHAPES_OF_OBJECTS = {
 
 @dataclass(frozen=True)
 class Mapping:
-    """One row of the mapping set; ``subject``, ``predicate`` and ``object`` are whole IRIs, ``cells`` the row as read."""
+    """One row: ``subject``, ``predicate`` and ``object`` as whole IRIs, ``cells`` as they were read."""
 
     subject: str
     predicate: str
@@ -95,9 +95,10 @@ def read(path: Path, base_iri: str = DEFAULT_BASE) -> tuple[Mapping, ...]:
 
 
 def triples(mappings: Iterable[Mapping], base_iri: str) -> Iterator[ox.Triple]:
-    """Return each mapping as a plain triple, and ``schema:sameAs`` beside the exact matches of individuals.
+    """Return each mapping as a plain triple, with ``schema:sameAs`` beside the exact matches of individuals.
 
-    Concepts (``id/concept/``) get no ``schema:sameAs``: they are classes of things elsewhere.
+    Each mapping is described as well, as a ``sssom:Mapping`` named ``{base}graph/links#…``, so that a query finds
+    its justification. Concepts (``id/concept/``) get no ``schema:sameAs``: they are classes of things elsewhere.
     """
     same_as = ox.NamedNode(VOCABULARIES["schema"] + "sameAs")
     for mapping in mappings:
@@ -106,6 +107,26 @@ def triples(mappings: Iterable[Mapping], base_iri: str) -> Iterator[ox.Triple]:
         exact = mapping.predicate == VOCABULARIES["skos"] + "exactMatch"
         if exact and not mapping.subject.startswith(f"{base_iri}id/concept/"):
             yield ox.Triple(subject, same_as, target)
+        yield from _description(mapping, base_iri)
+
+
+def _description(mapping: Mapping, base_iri: str) -> Iterator[ox.Triple]:
+    key = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{mapping.cells['subject_id']}-{mapping.cells['object_id']}")
+    node = ox.NamedNode(f"{base_iri}graph/links#{key}")
+    justification = mapping.cells["mapping_justification"].removeprefix("semapv:")
+    values: dict[str, ox.NamedNode | ox.Literal] = {
+        "subject_id": ox.NamedNode(mapping.subject),
+        "predicate_id": ox.NamedNode(mapping.predicate),
+        "object_id": ox.NamedNode(mapping.object),
+        "mapping_justification": ox.NamedNode(VOCABULARIES["semapv"] + justification),
+        "confidence": ox.Literal(str(float(mapping.cells["confidence"])), datatype=ox.NamedNode(XSD + "decimal")),
+        "mapping_date": ox.Literal(mapping.cells["mapping_date"], datatype=ox.NamedNode(XSD + "date")),
+    }
+    texts = ("author_label", "object_label", "mapping_source", "comment")
+    values |= {name: ox.Literal(mapping.cells[name]) for name in texts if mapping.cells.get(name)}
+    yield ox.Triple(node, ox.NamedNode(RDF_TYPE), ox.NamedNode(VOCABULARIES["sssom"] + "Mapping"))
+    for slot, value in values.items():
+        yield ox.Triple(node, ox.NamedNode(VOCABULARIES["sssom"] + slot), value)
 
 
 def _curie_map(header: Iterable[str]) -> Iterator[tuple[str, str]]:

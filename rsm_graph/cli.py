@@ -1,0 +1,188 @@
+"""The command line, ``rsm-graph``: a thin door to the functions of the package.
+
+Exit codes: 0 done, 1 the data do not conform (or ``link check`` found something), 2 it could not run.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import pydantic
+import typer
+
+from rsm_graph import __version__, project
+from rsm_graph.errors import InputError, NotConforming, RsmGraphError
+from rsm_graph.namespaces import DEFAULT_BASE
+from rsm_graph.settings import Settings
+
+# Each command imports what it needs when it runs: `query` does not wait for the web framework.
+
+app = typer.Typer(
+    name="rsm-graph",
+    help="The knowledge graph of NATO's Resolute Support Mission: serve it, check it, build it, ask it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+BaseIri = Annotated[str | None, typer.Option("--base-iri", help="Base IRI of the dataset.", metavar="IRI")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; never returns. Every :class:`RsmGraphError` becomes one line and its exit code."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except NotConforming as error:
+        print(error.report.text(), file=sys.stderr)
+        print(f"rsm-graph: {error}", file=sys.stderr)
+        code = 1
+    except RsmGraphError as error:
+        print(f"rsm-graph: {error}", file=sys.stderr)
+        code = 2
+    except click.ClickException as error:
+        print(f"rsm-graph: {error.format_message()}", file=sys.stderr)
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except BrokenPipeError:  # the reader of a pipe went away; nothing is wrong here
+        sys.stderr.close()
+        code = 0
+    sys.exit(code)
+
+
+def settings_of(**options: Any) -> Settings:
+    """Return the settings of this run: options that were given, then the environment, then the defaults.
+
+    Raises :class:`InputError` naming the setting, what is wrong with it, and how to give it.
+    """
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        remedy = f"Give it as --{name.replace('_', '-')} or RSM_GRAPH_{name.upper()}."
+        raise InputError(f"{name}: {first['msg']} (given: {first['input']!r}).", remedy) from error
+
+
+def graph_files(pairs: Sequence[str]) -> list[tuple[Path, str]]:
+    """Return ``IRI=FILE`` arguments as (file, graph IRI); raises :class:`InputError` for any other form."""
+    found = []
+    for pair in pairs:
+        iri, equals, file = pair.rpartition("=")
+        if not equals or ":" not in iri or not file:
+            raise InputError(f"--graph {pair!r} is not IRI=FILE.", "Example: --graph http://example.org/g=facts.ttl")
+        found.append((Path(file), iri))
+    return found
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Say the version, or leave it to the command."""
+    if version:
+        print(f"rsm-graph {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option(help="Folder of the release.", metavar="FOLDER")] = Path("dist"),
+    base_iri: BaseIri = None,
+    allow_nonconforming: Annotated[bool, typer.Option(help="Build even if a shape is broken.")] = False,
+) -> None:
+    """Build the release: every distribution, descriptions, checksums and the validation report."""
+    from rsm_graph import release
+
+    dataset = release.assemble(settings_of(base_iri=base_iri).base_iri)
+    made = release.build(dataset, release.checked(dataset, allow_nonconforming=allow_nonconforming), out)
+    print(f"{made.folder}: {len(made.distributions)} files, {made.report.summary()}")
+    print(f"release {made.version}, sha256 {made.hash}")
+
+
+@app.command()
+def query(
+    source: Annotated[str, typer.Argument(metavar="FILE|-|NAME", help="A file, - for standard input, or an example.")],
+    form: Annotated[str, typer.Option("--format", help="table, json, csv, tsv, xml, turtle, jsonld, nt, rdf.")] = "",
+    data: Annotated[list[Path] | None, typer.Option(help="Ask these RDF files instead.", metavar="FILE")] = None,
+    graph: Annotated[list[str] | None, typer.Option(help="A named graph from a file.", metavar="IRI=FILE")] = None,
+    base_iri: BaseIri = None,
+) -> None:
+    """Answer a SPARQL query, or a named example, over the dataset without a server."""
+    from rsm_graph import release
+    from rsm_graph.engine import local
+
+    base = settings_of(base_iri=base_iri).base_iri
+    text = query_text(source, base)
+    if data or graph:
+        from rsm_graph.dataset import load_files
+
+        dataset = load_files([*((path, "") for path in data or ()), *graph_files(graph or ())], base)
+    else:
+        dataset = release.assemble(base)
+    sys.stdout.buffer.write(local.answer(dataset, text, form))
+    sys.stdout.flush()
+
+
+def query_text(source: str, base_iri: str) -> str:
+    """Return the text of a query: standard input for ``-``, a file, or the example of that name.
+
+    Raises :class:`InputError` when there is neither, naming the examples that are close.
+    """
+    if source == "-":
+        return sys.stdin.read()
+    examples = project.texts(project.QUERIES, DEFAULT_BASE, base_iri)
+    if source in examples:
+        return examples[source].text
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        remedy = f"The examples are: {', '.join(examples)}."
+        raise InputError(f"{source}: neither a file that can be read ({reason}) nor an example.", remedy) from error
+
+
+@app.command()
+def validate(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Your additions; none: the project.")
+    ] = None,
+    shapes: Annotated[
+        list[Path] | None, typer.Option(help="Shapes to use instead of the project's.", metavar="FILE")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="text, json, turtle or sarif.")] = "text",
+    base_iri: BaseIri = None,
+) -> None:
+    """Check the project's data, or your files together with it, against the shapes.
+
+    Exit code 0 when nothing of severity violation was found, 1 otherwise.
+    """
+    from rsm_graph import release, reports, validation
+    from rsm_graph.dataset import load_project
+
+    if form not in reports.FORMATS:
+        raise InputError(f"Unknown format {form!r}.", f"Known here: {', '.join(reports.FORMATS)}.")
+    base = settings_of(base_iri=base_iri).base_iri
+    rules = validation.load(shapes, base) if shapes else validation.project_shapes(base)
+    cache = validation.cache_folder()
+    if files:
+        report = validation.validate_files(files, load_project(base), rules, cache=cache, progress=_progress)
+    else:
+        report = validation.validate(release.assemble(base), rules, cache=cache, progress=_progress)
+    print(report.render(form))
+    if not report.conforms:
+        raise typer.Exit(1)
+
+
+def _progress(sentence: str) -> None:
+    """Say what goes on, to somebody who watches; a log or a pipe is spared."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{sentence} …", end="", file=sys.stderr, flush=True)

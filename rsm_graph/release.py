@@ -1,0 +1,168 @@
+"""Builds a release: the dataset assembled, validated, described and written out once, in every format."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+import pyoxigraph as ox
+import zstandard
+
+from rsm_graph import __version__, catalog, derive, formats, project, validation
+from rsm_graph.dataset import Dataset, load_project
+from rsm_graph.describe import Index
+from rsm_graph.engine import Source
+from rsm_graph.errors import InputError, NotConforming
+from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES, prefixes
+
+SUMS = "SHA256SUMS"
+"""The file of checksums; a folder that holds one is taken for a release."""
+
+TABLES = project.PACKAGE / "tables"
+"""Queries whose answers are published as CSV, each with its CSVW metadata beside it."""
+
+
+_MEDIA_TYPES = {f".{fmt.name}": fmt.media_type for fmt in (*formats.TRIPLES, *formats.QUADS, *formats.SOLUTIONS)}
+_MEDIA_TYPES |= {".json": "application/json"}
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One downloadable file: ``encoding`` is ``""``, ``"gzip"`` or ``"zstd"``, ``sha256`` hexadecimal."""
+
+    name: str
+    path: Path
+    media_type: str
+    encoding: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """One built version of the dataset, with the folder that holds its files."""
+
+    dataset: Dataset
+    report: validation.Report
+    folder: Path
+
+    version: str = __version__
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hexadecimal) of the canonical N-Quads of the whole dataset."""
+        return self.dataset.hash
+
+    @cached_property
+    def index(self) -> Index:
+        """The dataset indexed by what its statements are about."""
+        return Index(self.dataset)
+
+    @cached_property
+    def modified(self) -> datetime:
+        """When the dataset was last changed, by its own description; the epoch where it does not say."""
+        dates = self.index.values(self.dataset.iri("id/dataset/rsm"), VOCABULARIES["dcterms"] + "modified")
+        return datetime.fromisoformat(max((d.value for d in dates), default="1970-01-01")).replace(tzinfo=UTC)
+
+    @cached_property
+    def distributions(self) -> tuple[Distribution, ...]:
+        """The downloadable files, as :data:`SUMS` lists them."""
+        lines = (line.split("  ", 1) for line in (self.folder / SUMS).read_text().splitlines())
+        return tuple(_distribution(self.folder / name, digest) for digest, name in lines)
+
+    @cached_property
+    def description(self) -> tuple[ox.Triple, ...]:
+        """DCAT, VoID and PROV of this release with size and checksum of every file (which no dump can hold itself)."""
+        graph = (quad.triple for quad in self.dataset.graphs[self.dataset.iri("graph/dataset")])
+        dumps = ((d.name, d.size, d.sha256) for d in self.distributions if d.name.startswith("rsm-graph."))
+        return (*graph, *catalog.checksums(self.dataset, dumps))
+
+
+def assemble(base_iri: str = DEFAULT_BASE, root: Path | None = None) -> Dataset:
+    """Return the project's whole dataset: what the files say, what rules derive, and its description.
+
+    Raises as :func:`~rsm_graph.dataset.load_project`.
+    """
+    return catalog.describe(derive.derive(load_project(base_iri, root)))
+
+
+def build(dataset: Dataset, report: validation.Report, out: Path) -> Release:
+    """Write a release into the folder ``out`` and return it; two builds of one dataset are byte-identical.
+
+    The folder is made anew beside the old one and takes its place only when it is complete. Raises
+    :class:`InputError` when it cannot be written, or when ``out`` holds something that is no release.
+    """
+    if out.exists() and not (out.is_dir() and ((out / SUMS).exists() or not any(out.iterdir()))):
+        raise InputError(f"{out} is not empty and not a release.", "Name another folder, or empty this one.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+            made = Path(scratch) / "new"
+            made.mkdir()
+            _write(dataset, report, made)
+            if out.exists():
+                out.rename(Path(scratch) / "old")
+            made.rename(out)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written ({error.strerror}).", "Name a folder that can be.") from error
+    return Release(dataset, report, out)
+
+
+def checked(dataset: Dataset, *, quick: bool = False, allow_nonconforming: bool = False) -> validation.Report:
+    """Return the report on ``dataset``; raises :class:`NotConforming` for a violation, unless that is allowed."""
+    report = validation.validate(
+        dataset,
+        validation.project_shapes(dataset.base_iri),
+        engine="quick" if quick else "reference",
+        cache=validation.cache_folder(),
+    )
+    if not report.conforms and not allow_nonconforming:
+        raise NotConforming(report)
+    return report
+
+
+def source(dataset: Dataset) -> Source:
+    """Return what an engine loads to answer queries over ``dataset``: its default graph and its named graphs."""
+    triples = formats.serialize(dataset.default_triples, formats.by_name("nt"), {})
+    return Source(quads=triples + dataset.nquads)
+
+
+def _distribution(path: Path, digest: str) -> Distribution:
+    encoding = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "")
+    plain = path.with_suffix("") if encoding else path
+    return Distribution(path.name, path, _MEDIA_TYPES[plain.suffix], encoding, path.stat().st_size, digest)
+
+
+def _write(dataset: Dataset, report: validation.Report, folder: Path) -> None:
+    for name, content in _contents(dataset, report):
+        (folder / name).write_bytes(content)
+        if name.startswith("rsm-graph."):
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content, mtime=0))
+            (folder / f"{name}.zst").write_bytes(zstandard.ZstdCompressor(level=3).compress(content))
+    files = sorted(path for path in folder.iterdir())
+    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
+    (folder / SUMS).write_text(sums)
+
+
+def _contents(dataset: Dataset, report: validation.Report) -> Iterator[tuple[str, bytes]]:
+    names = prefixes(dataset.base_iri)
+    for fmt in formats.TRIPLES:
+        yield f"rsm-graph.{fmt.name}", formats.serialize(dataset.default_triples, fmt, names)
+    for fmt in formats.QUADS:
+        yield f"rsm-graph.{fmt.name}", formats.serialize(dataset.quads, fmt, names)
+    store = ox.Store()
+    store.extend(ox.Quad(*triple) for triple in dataset.default_triples)
+    for name, table in project.texts(TABLES, DEFAULT_BASE, dataset.base_iri).items():
+        answer = cast(ox.QuerySolutions, store.query(table.text))
+        yield f"{name}.csv", cast(bytes, answer.serialize(format=ox.QueryResultsFormat.CSV))
+        metadata = (TABLES / f"{name}.csv-metadata.json").read_text(encoding="utf-8")
+        yield f"{name}.csv-metadata.json", metadata.replace(DEFAULT_BASE, dataset.base_iri).encode()
+    yield "validation.ttl", report.turtle().encode()
+    yield "validation.json", report.json().encode()
