@@ -25,15 +25,16 @@ def describe(dataset: Dataset) -> Dataset:
     The counts are those of the finished dataset, the description itself included. The release hash covers every
     graph but this one (a graph cannot hold the hash of itself).
     """
-    written = [quad.triple for quad in dataset.graphs.get(dataset.iri("graph/dataset"), ())]
-    content = dataset.with_graph("graph/dataset", ()).hash
-    draft = dataset
+    bare = dataset.with_graph("graph/dataset", ())
+    content, others, graphs = bare.hash, set(bare.default_triples), len(bare.graphs) + 1
+    written = {quad.triple for quad in dataset.graphs.get(dataset.iri("graph/dataset"), ())}
+    described = written | set(derive.describe_rules(dataset))
     while True:  # the counts are part of what they count: describe, count, and describe again until they agree
-        described = [*written, *_parse(_release(draft, content), dataset), *derive.describe_rules(dataset)]
-        final = dataset.with_graph("graph/dataset", described)
-        if final.quads == draft.quads:
-            return final
-        draft = final
+        lines = _release(dataset, others | described, graphs, content)
+        again = written | set(derive.describe_rules(dataset)) | set(_parse(lines, dataset))
+        if again == described:
+            return dataset.with_graph("graph/dataset", described)
+        described = again
 
 
 def release_iri(dataset: Dataset) -> str:
@@ -60,10 +61,9 @@ def _parse(lines: Iterable[str], dataset: Dataset) -> list[ox.Triple]:
     return [quad.triple for quad in formats.parse(text.encode(), formats.by_name("ttl"), "description of the release")]
 
 
-def _release(dataset: Dataset, content_hash: str) -> Iterator[str]:
+def _release(dataset: Dataset, triples: set[ox.Triple], graphs: int, content_hash: str) -> Iterator[str]:
     release, part = release_iri(dataset), dataset.iri("dataset#")
     count = 'void:{} "{}"^^xsd:nonNegativeInteger'.format
-    triples = dataset.default_triples
     subjects = {t.subject for t in triples}
     entities = [s for s in subjects if s.value.startswith(dataset.iri("id/"))]
     classes = Counter(t.object.value for t in triples if t.predicate.value == RDF_TYPE)
@@ -76,7 +76,7 @@ def _release(dataset: Dataset, content_hash: str) -> Iterator[str]:
       {count("triples", len(triples))} ; {count("entities", len(entities))} ;
       {count("classes", len(classes))} ; {count("properties", len(properties))} ;
       {count("distinctSubjects", len(subjects))} ; {count("distinctObjects", len({t.object for t in triples}))} ;
-      {count("documents", len(dataset.graphs))} ;
+      {count("documents", graphs)} ;
       spdx:checksum <{part}checksum> .
     dataset:rsm dcat:hasVersion <{release}> ; dcat:hasCurrentVersion <{release}> .
     <{part}checksum> a spdx:Checksum ; spdx:algorithm spdx:checksumAlgorithm_sha256 ;
@@ -91,7 +91,7 @@ def _release(dataset: Dataset, content_hash: str) -> Iterator[str]:
         yield _partition(release, part, "classPartition", "class", iri, f"{count('entities', number)}", names)
     for iri, number in sorted(properties.items()):
         yield _partition(release, part, "propertyPartition", "property", iri, f"{count('triples', number)}", names)
-    yield from _linksets(dataset, release)
+    yield from _linksets(dataset, triples, release)
     for fmt in (*formats.TRIPLES, *formats.QUADS):
         for ending in ENCODINGS:
             yield _distribution(dataset, release, fmt, ending)
@@ -104,11 +104,11 @@ def _partition(release: str, part: str, kind: str, of: str, iri: str, figure: st
     return f"<{release}> void:{kind} <{node}> . <{node}> void:{of} <{iri}> ; {figure} ." if name != iri else ""
 
 
-def _linksets(dataset: Dataset, release: str) -> Iterator[str]:
+def _linksets(dataset: Dataset, triples: set[ox.Triple], release: str) -> Iterator[str]:
     """Yield a ``void:Linkset`` for each predicate and each foreign host that this dataset links to."""
     by_name = {VOCABULARIES["skos"] + name.partition(":")[2]: name for name in LINK_PREDICATES}
     pairs: Counter[tuple[str, str]] = Counter()
-    for triple in dataset.default_triples:
+    for triple in triples:
         name = by_name.get(triple.predicate.value)
         if name and isinstance(triple.object, ox.NamedNode) and not triple.object.value.startswith(dataset.base_iri):
             pairs[name, triple.object.value.split("/")[2]] += 1

@@ -75,11 +75,15 @@ class Dataset:
         return {name: tuple(quads) for name, quads in sorted(found.items())}
 
     def with_graph(self, name: str, triples: Iterable[ox.Triple]) -> Dataset:
-        """Return this dataset with the graph ``name`` (a path under the base) added, or replaced."""
+        """Return this dataset with the graph ``name`` (a path under the base) added, or replaced.
+
+        ``triples`` hold no blank nodes: those of the dataset keep their canonical names.
+        """
         graph = ox.NamedNode(self.iri(name))
-        kept = (quad for quad in self.quads if quad.graph_name != graph)
-        added = {ox.Quad(t.subject, t.predicate, t.object, graph) for t in triples}
-        return replace(self, quads=_canonical([*kept, *added]))
+        before = [quad for quad in self.quads if str(quad.graph_name) < str(graph)]
+        after = [quad for quad in self.quads if str(quad.graph_name) > str(graph)]
+        added = [ox.Quad(t.subject, t.predicate, t.object, graph) for t in sorted(set(triples), key=_order)]
+        return replace(self, quads=(*before, *added, *after))
 
     @cached_property
     def nquads(self) -> bytes:
