@@ -30,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+Project = Annotated[Path | None, typer.Option("--project", help="Folder with ontology/ and data/.", metavar="FOLDER")]
 BaseIri = Annotated[str | None, typer.Option("--base-iri", help="Base IRI of the dataset.", metavar="IRI")]
 
 
@@ -97,13 +98,16 @@ def about(
 def build(
     out: Annotated[Path, typer.Option(help="Folder of the release.", metavar="FOLDER")] = Path("dist"),
     base_iri: BaseIri = None,
+    project_folder: Project = None,
     allow_nonconforming: Annotated[bool, typer.Option(help="Build even if a shape is broken.")] = False,
 ) -> None:
     """Build the release: every distribution, descriptions, checksums and the validation report."""
     from rsm_graph import release
 
-    dataset = release.assemble(settings_of(base_iri=base_iri).base_iri)
-    made = release.build(dataset, release.checked(dataset, allow_nonconforming=allow_nonconforming), out)
+    settings = settings_of(base_iri=base_iri, project=project_folder)
+    dataset = release.assemble(settings.base_iri, settings.project)
+    report = release.checked(dataset, settings.project, allow_nonconforming=allow_nonconforming)
+    made = release.build(dataset, report, out)
     print(f"{made.folder}: {len(made.distributions)} files, {made.report.summary()}")
     print(f"release {made.version}, sha256 {made.hash}")
 
@@ -115,19 +119,21 @@ def query(
     data: Annotated[list[Path] | None, typer.Option(help="Ask these RDF files instead.", metavar="FILE")] = None,
     graph: Annotated[list[str] | None, typer.Option(help="A named graph from a file.", metavar="IRI=FILE")] = None,
     base_iri: BaseIri = None,
+    project_folder: Project = None,
 ) -> None:
     """Answer a SPARQL query, or a named example, over the dataset without a server."""
     from rsm_graph import release
     from rsm_graph.engine import local
 
-    base = settings_of(base_iri=base_iri).base_iri
+    settings = settings_of(base_iri=base_iri, project=project_folder)
+    base = settings.base_iri
     text = query_text(source, base)
     if data or graph:
         from rsm_graph.dataset import load_files
 
         dataset = load_files([*((path, "") for path in data or ()), *graph_files(graph or ())], base)
     else:
-        dataset = release.assemble(base)
+        dataset = release.assemble(base, settings.project)
     sys.stdout.buffer.write(local.answer(dataset, text, form))
     sys.stdout.flush()
 
@@ -160,6 +166,7 @@ def validate(
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text, json, turtle or sarif.")] = "text",
     base_iri: BaseIri = None,
+    project_folder: Project = None,
 ) -> None:
     """Check the project's data, or your files together with it, against the shapes.
 
@@ -170,13 +177,14 @@ def validate(
 
     if form not in reports.FORMATS:
         raise InputError(f"Unknown format {form!r}.", f"Known here: {', '.join(reports.FORMATS)}.")
-    base = settings_of(base_iri=base_iri).base_iri
-    rules = validation.load(shapes, base) if shapes else validation.project_shapes(base)
+    settings = settings_of(base_iri=base_iri, project=project_folder)
+    base, root = settings.base_iri, settings.project
+    rules = validation.load(shapes, base) if shapes else validation.project_shapes(base, root)
     cache = validation.cache_folder()
     if files:
-        report = validation.validate_files(files, load_project(base), rules, cache=cache, progress=_progress)
+        report = validation.validate_files(files, load_project(base, root), rules, cache=cache, progress=_progress)
     else:
-        report = validation.validate(release.assemble(base), rules, cache=cache, progress=_progress)
+        report = validation.validate(release.assemble(base, root), rules, cache=cache, progress=_progress)
     print(report.render(form))
     if not report.conforms:
         raise typer.Exit(1)

@@ -93,10 +93,13 @@ def of_file(path: Path) -> Format:
         raise InputError(f"{path}: cannot tell the RDF format from the file's name.", f"Known: {known}.") from None
 
 
-def parse(source: Path | bytes, fmt: Format, place: str, base_iri: str | None = None) -> list[ox.Quad]:
+def parse(
+    source: Path | bytes, fmt: Format, place: str, base_iri: str | None = None, *, rename: bool = True
+) -> list[ox.Quad]:
     """Return the quads of an RDF document, literals exactly as they stand in it.
 
-    ``place`` names the document in errors. Raises :class:`RdfSyntaxError` with line and column, and
+    ``place`` names the document in errors. ``rename`` gives blank nodes fresh names, so that those of two documents
+    never meet. Raises :class:`RdfSyntaxError` with line and column, and
     :class:`InputError` when the file cannot be read.
     """
     try:
@@ -104,7 +107,7 @@ def parse(source: Path | bytes, fmt: Format, place: str, base_iri: str | None = 
     except OSError as error:
         raise InputError(f"{place}: cannot be read ({error.strerror}).") from error
     try:
-        return list(ox.parse(data, format=_OXIGRAPH[fmt.name], base_iri=base_iri, rename_blank_nodes=True))
+        return list(ox.parse(data, format=_OXIGRAPH[fmt.name], base_iri=base_iri, rename_blank_nodes=rename))
     except SyntaxError as error:
         line = f":{error.lineno}:{error.offset}" if error.lineno else ""
         raise RdfSyntaxError(f"{place}{line}", str(error.msg).partition(": ")[2] or str(error.msg)) from error

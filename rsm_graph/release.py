@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +26,12 @@ from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES, prefixes
 
 SUMS = "SHA256SUMS"
 """The file of checksums; a folder that holds one is taken for a release."""
+
+MANIFEST = "release.json"
+"""The file that says which version this is, under which base IRI, with which hash."""
+
+KEPT_RELEASES = 4
+"""Releases in the cache folder; the oldest beyond them are deleted."""
 
 TABLES = project.PACKAGE / "tables"
 """Queries whose answers are published as CSV, each with its CSVW metadata beside it."""
@@ -115,11 +123,49 @@ def build(dataset: Dataset, report: validation.Report, out: Path) -> Release:
     return Release(dataset, report, out)
 
 
-def checked(dataset: Dataset, *, quick: bool = False, allow_nonconforming: bool = False) -> validation.Report:
+def open_built(folder: Path) -> Dataset:
+    """Return the dataset of a built release after comparing every file with its checksum.
+
+    Raises :class:`InputError` naming the file that is missing or is not what the release says.
+    """
+    try:
+        for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
+            digest, name = line.split("  ", 1)
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                raise InputError(f"{folder / name} is not the file that {SUMS} describes.", "Build the release again.")
+        base_iri = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["base_iri"]
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}).", "Name a built release.") from error
+    quads = formats.parse(folder / "rsm-graph.nq", formats.by_name("nq"), str(folder / "rsm-graph.nq"), rename=False)
+    return Dataset(base_iri, tuple(quads))
+
+
+def build_in_cache(dataset: Dataset, report: validation.Report) -> Release:
+    """Return a release of ``dataset`` in the user's cache folder, built there unless it is there already.
+
+    Where the cache cannot be written, the release is built in a temporary folder.
+    """
+    cache = validation.cache_folder().parent / "releases"
+    folder = cache / dataset.hash
+    if (folder / SUMS).exists():
+        return Release(dataset, report, folder)
+    try:
+        made = build(dataset, report, folder)
+    except InputError:
+        return build(dataset, report, Path(tempfile.mkdtemp(prefix="rsm-graph-")) / "release")
+    older = sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_RELEASES:]
+    for path in older:
+        shutil.rmtree(path, ignore_errors=True)
+    return made
+
+
+def checked(
+    dataset: Dataset, root: Path | None = None, *, quick: bool = False, allow_nonconforming: bool = False
+) -> validation.Report:
     """Return the report on ``dataset``; raises :class:`NotConforming` for a violation, unless that is allowed."""
     report = validation.validate(
         dataset,
-        validation.project_shapes(dataset.base_iri),
+        validation.project_shapes(dataset.base_iri, root),
         engine="quick" if quick else "reference",
         cache=validation.cache_folder(),
     )
@@ -141,6 +187,8 @@ def _distribution(path: Path, digest: str) -> Distribution:
 
 
 def _write(dataset: Dataset, report: validation.Report, folder: Path) -> None:
+    manifest = {"version": __version__, "base_iri": dataset.base_iri, "sha256": dataset.hash}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     for name, content in _contents(dataset, report):
         (folder / name).write_bytes(content)
         if name.startswith("rsm-graph."):

@@ -6,6 +6,7 @@ Order of precedence: command-line option, then ``RSM_GRAPH_*`` environment varia
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,6 +26,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     workers: int = Field(1, ge=1, le=64, description="front processes that accept connections")
     base_iri: str = Field(DEFAULT_BASE, description="base IRI of the dataset; everything is re-based to it")
+    project: Path | None = Field(
+        None, description="folder with ontology/ and data/ to use instead of the installed ones"
+    )
     public_url: str = Field(
         "", description="address under which clients reach this server, with any path prefix of a proxy"
     )
