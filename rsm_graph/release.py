@@ -23,9 +23,13 @@ from rsm_graph.describe import Index
 from rsm_graph.engine import Source
 from rsm_graph.errors import InputError, NotConforming
 from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES, prefixes
+from rsm_graph.search import Search
 
 SUMS = "SHA256SUMS"
 """The file of checksums; a folder that holds one is taken for a release."""
+
+SEARCH = "search.json"
+"""The search index."""
 
 MANIFEST = "release.json"
 """The file that says which version this is, under which base IRI, with which hash."""
@@ -72,6 +76,11 @@ class Release:
     def index(self) -> Index:
         """The dataset indexed by what its statements are about."""
         return Index(self.dataset)
+
+    @cached_property
+    def search(self) -> Search:
+        """The names of everything, to be searched by people and by reconciliation."""
+        return Search.open(self.folder / SEARCH) if (self.folder / SEARCH).exists() else Search.of(self.index)
 
     @cached_property
     def modified(self) -> datetime:
@@ -189,6 +198,7 @@ def _distribution(path: Path, digest: str) -> Distribution:
 def _write(dataset: Dataset, report: validation.Report, folder: Path) -> None:
     manifest = {"version": __version__, "base_iri": dataset.base_iri, "sha256": dataset.hash}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    Search.of(Index(dataset)).write(folder / SEARCH)
     for name, content in _contents(dataset, report):
         (folder / name).write_bytes(content)
         if name.startswith("rsm-graph."):
