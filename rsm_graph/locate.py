@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urljoin
 
 _PREFIX = re.compile(r"^\s*@?prefix\s+([\w.-]*):\s*<([^>]*)>", re.IGNORECASE)
+_BASE = re.compile(r"^\s*@?base\s+<([^>]*)>", re.IGNORECASE)
 _NAME = r"(<[^<>\s]*>|[\w.-]*:(?:[\w-]|\\.|%\w\w|[.:](?=[\w-]))*)"
 _BLOCK = re.compile(rf"^\s*(?:GRAPH\s+)?{_NAME}\s*\{{", re.IGNORECASE)
 _SUBJECT = re.compile(rf"^\s*(?:(?:GRAPH\s+)?{_NAME}\s*\{{\s*)?{_NAME}\s+(?![.;,{{\s])", re.IGNORECASE)
@@ -53,6 +55,7 @@ def _index(path: Path) -> tuple[Mapping[str, tuple[_Entry, ...]], Mapping[str, i
     subjects: dict[str, list[_Entry]] = defaultdict(list)
     blocks: dict[str, int] = {}
     prefixes: dict[str, str] = {}
+    base = ""
     try:
         text = path.read_text(encoding="utf-8") if path.stat().st_size < _LARGE else ""
     except (OSError, UnicodeDecodeError):
@@ -60,7 +63,7 @@ def _index(path: Path) -> tuple[Mapping[str, tuple[_Entry, ...]], Mapping[str, i
 
     def expand(name: str) -> str:
         if name.startswith("<"):
-            return name[1:-1]
+            return urljoin(base, name[1:-1])
         prefix, _, local = name.partition(":")
         return prefixes[prefix] + re.sub(r"\\(.)", r"\1", local) if prefix in prefixes else name
 
@@ -71,6 +74,9 @@ def _index(path: Path) -> tuple[Mapping[str, tuple[_Entry, ...]], Mapping[str, i
             in_string = not in_string
             continue
         if in_string or line.lstrip().startswith("#"):
+            continue
+        if found := _BASE.match(line):
+            base = found[1]
             continue
         if declared := _PREFIX.match(line):
             prefixes[declared[1]] = declared[2]

@@ -138,10 +138,28 @@ def _graph(nt: bytes) -> Any:
         plain = node.datatype.value.endswith("XMLSchema#string")
         return rdflib.Literal(node.value, datatype=None if plain else rdflib.URIRef(node.datatype.value))
 
-    graph = rdflib.Graph()
+    graph = _graph_class()()
     for quad in ox.parse(nt, format=ox.RdfFormat.N_TRIPLES):
         graph.add((term(quad.subject), term(quad.predicate), term(quad.object)))
     return graph
+
+
+def _graph_class() -> Any:
+    import rdflib
+    from rdflib.plugins.sparql import prepareQuery
+
+    class Prepared(rdflib.Graph):
+        """A graph that parses each query once: pySHACL asks the same one for every focus node."""
+
+        def query(self, query_object: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(query_object, str):
+                known = self.__dict__.setdefault("_prepared", {})
+                if query_object not in known:
+                    known[query_object] = prepareQuery(query_object, initNs=dict(self.namespaces()))
+                query_object = known[query_object]
+            return super().query(query_object, *args, **kwargs)
+
+    return Prepared
 
 
 def _term(node: Any) -> str:

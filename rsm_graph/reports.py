@@ -201,7 +201,7 @@ class Report:
                 ox.Triple(node, sh("focusNode"), term(result.focus)),
                 ox.Triple(node, sh("resultSeverity"), sh(result.severity.capitalize())),
                 ox.Triple(node, sh("resultMessage"), ox.Literal(result.message, language="en")),
-                ox.Triple(node, sh("sourceShape"), term(result.constraint)),
+                ox.Triple(node, sh("sourceShape"), ox.NamedNode(result.constraint)),
                 ox.Triple(node, sh("sourceConstraintComponent"), ox.NamedNode(result.component)),
             ]
             if result.value:
@@ -212,9 +212,7 @@ class Report:
 
     def turtle(self) -> str:
         """Return the SHACL validation report as Turtle."""
-        return formats.serialize(
-            self.triples_of_report(), formats.by_name("ttl"), prefixes(self.base_iri)
-        ).decode()
+        return formats.serialize(self.triples_of_report(), formats.by_name("ttl"), prefixes(self.base_iri)).decode()
 
     def sarif(self) -> str:
         """Return the report as SARIF 2.1.0, which editors and code hosts show beside the lines."""

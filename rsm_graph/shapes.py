@@ -14,6 +14,7 @@ A *constraint* here is a node of the shapes graph that has an IRI and a severity
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ _TARGETS = {
 }
 """SHACL 2.1.3: how each kind of target is found; ``sh:targetNode`` needs no query."""
 
+_FORBIDDEN = re.compile(r"\b(MINUS|VALUES|SERVICE)\b", re.IGNORECASE)
 _LISTS = ("and", "or", "xone")
 _SHAPE_LINKS = frozenset(SH + name for name in ("property", "node", "not", "qualifiedValueShape", *_LISTS))
 """Properties that lead from a shape into a shape inside it (SHACL 2.1); a result inside belongs to the outer one."""
@@ -156,12 +158,34 @@ def load(paths: Iterable[Path], base_iri: str = DEFAULT_BASE) -> Shapes:
     declaring = {SH + "declare", SH + "prefix", SH + "namespace"}
     declarations = tuple(t for triples in topics.values() for t in triples if t.predicate.value in declaring)
     shapes = Shapes(base_iri, {n: t for n, t in topics.items() if set(t) - set(declarations)}, files, declarations)
+    for constraint in shapes.constraints.values():
+        _check_query(constraint, shapes)
     if not shapes.constraints:
         raise InputError(
             f"{', '.join(map(str, files.values())) or 'The shapes folder'}: no shape with a target.",
             "A shape has sh:targetClass, sh:targetNode, sh:targetSubjectsOf or sh:targetObjectsOf.",
         )
     return shapes
+
+
+def _check_query(constraint: Constraint, shapes: Shapes) -> None:
+    """Raise :class:`InputError` for a query that does not parse, or that pre-binding does not allow (SHACL 5.2.1)."""
+    if not constraint.select:
+        return
+    word = _FORBIDDEN.search(re.sub(r'"[^"\n]*"|<[^<>\s]*>|#.*', " ", constraint.select))
+    if constraint.kind == "sparql" and word:
+        raise InputError(
+            f"{shapes.place(constraint)}: the query of {constraint.name} uses {word[0]}, "
+            "which SHACL does not allow in a SPARQL constraint (SHACL, 5.2.1).",
+            "Write it with UNION and BIND, or FILTER NOT EXISTS.",
+        )
+    try:
+        for select in constraint.select.split("\0"):
+            ox.Store().query(shapes.prologue() + select.replace("$PATH", constraint.path or "?path"))
+    except SyntaxError as error:
+        raise InputError(
+            f"{shapes.place(constraint)}: the query of {constraint.name} does not parse ({error.msg})."
+        ) from error
 
 
 def target_queries(constraint: Constraint) -> Iterator[str]:
@@ -238,7 +262,7 @@ def _constraints(topic: str, graph: _Graph, base_iri: str) -> Iterator[Constrain
             kind="dataset" if is_check else "sparql" if queries else "core",
             topic=topic,
             targets=targets,
-            select=graph.text(node, SH + "select") if is_check else "\n".join(queries),
+            select=graph.text(node, SH + "select") if is_check else "\0".join(queries),
             path=path_text(graph, graph.objects(node, SH + "path")),
         )
 

@@ -36,7 +36,18 @@ from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES
 from rsm_graph.reports import Report, Result
 from rsm_graph.shapes import Constraint, Shapes, load, project_shapes, target_queries
 
-__all__ = ["Engine", "Progress", "Report", "Result", "Shapes", "load", "project_shapes", "shapes_of", "validate", "validate_files"]
+__all__ = [
+    "Engine",
+    "Progress",
+    "Report",
+    "Result",
+    "Shapes",
+    "load",
+    "project_shapes",
+    "shapes_of",
+    "validate",
+    "validate_files",
+]
 
 Engine = OneOf["reference", "quick"]
 Progress = Callable[[str], None]
@@ -178,12 +189,7 @@ def _dataset_checks(store: ox.Store, shapes: Shapes) -> Iterator[Result]:
     for constraint in shapes.constraints.values():
         if constraint.kind != "dataset":
             continue
-        try:
-            solutions = store.query(prologue + constraint.select)
-        except SyntaxError as error:
-            raise InputError(
-                f"{shapes.place(constraint)}: the query of {constraint.name} does not parse ({error.msg})."
-            ) from error
+        solutions = store.query(prologue + constraint.select)
         names = [variable.value for variable in solutions.variables]
         for solution in solutions:
             bound = {name: solution[name] for name in names if solution[name] is not None}
@@ -213,9 +219,10 @@ def _quick(dataset: Dataset, shapes: Shapes) -> Iterator[Result]:
     data = ox.serialize(dataset.default_triples, format=ox.RdfFormat.N_TRIPLES).decode()
     try:
         compiled = shacl.Shapes.from_text(turtle, format="ntriples")
+        results = compiled.validate_text(data, format="ntriples").results
     except ValueError as error:
-        raise InputError(f"The shapes cannot be used: {error}.") from error
-    for found in compiled.validate_text(data, format="ntriples").results:
+        raise InputError(f"{_names(shapes)}: the shapes cannot be used ({error}).") from error
+    for found in results:
         owner = (found.root_shape or found.source_shape or "").strip("<>")
         constraint = shapes.constraints[owner]
         yield Result(
@@ -227,6 +234,10 @@ def _quick(dataset: Dataset, shapes: Shapes) -> Iterator[Result]:
             severity=constraint.severity,
             component=found.component_iri,
         )
+
+
+def _names(shapes: Shapes) -> str:
+    return ", ".join(str(path) for path in shapes.files.values())
 
 
 def _bounded(results: Iterable[Result]) -> tuple[list[Result], Mapping[str, int]]:
