@@ -35,10 +35,17 @@ class Settings(BaseSettings):
     query_timeout: float = Field(10.0, gt=0, le=3600, description="seconds a query may run")
     query_memory: int = Field(1024, ge=16, description="MiB a query may use beyond the loaded store")
     query_length: int = Field(1_000_000, ge=1000, description="bytes of query text accepted")
+    query_tokens: int = Field(250_000, ge=100, description="words and signs of a query")
+    query_depth: int = Field(1000, ge=10, description="brackets that a query may have open at once")
     queries_at_once: int = Field(
         default_factory=lambda: max(2, os.cpu_count() or 2), ge=1, le=256, description="evaluators: queries at once"
     )
     queue_length: int = Field(256, ge=0, description="queries that may wait for an evaluator")
+    short_seconds: float = Field(
+        0.1, gt=0, le=60, description="seconds after which a query gives up its place to others, unless it gets a permit"
+    )
+    long_queries: int = Field(2, ge=1, le=256, description="permits for queries that take longer")
+    spool_bytes: int = Field(2**20, ge=0, description="bytes of an answer kept in memory before it goes to a file")
     answer_bytes: int = Field(256 * 2**20, ge=2**16, description="bytes of one answer")
     cache_bytes: int = Field(64 * 2**20, ge=0, description="bytes of answers kept in memory")
     request_bytes: int = Field(2 * 2**20, ge=1024, description="bytes of a request body")

@@ -1,23 +1,56 @@
 """SPARQL evaluation behind one interface, so that a query can be stopped and never harms another.
 
-:class:`Engine` is what the web and the command line see. Behind it stands :mod:`rsm_graph.engine.supervisor`
-(evaluators forked from one parent that has loaded the store); a remote SPARQL 1.1 store could stand there as well.
+:class:`Engine` is what the web sees. Behind it stands :mod:`rsm_graph.engine.supervisor` (evaluators forked from
+one parent that has loaded the store); a remote SPARQL 1.1 store could stand there as well. The command line
+evaluates in its own process with :mod:`rsm_graph.engine.local`. Both run the same
+:mod:`rsm_graph.engine.evaluator`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from rsm_graph.formats import Format
+
+CHUNK = 256 * 1024
+"""Bytes of an answer handed on at a time."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """An RDF file to load; a file of triples goes into ``graph``, or into the default graph when that is empty."""
+
+    path: Path
+    graph: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the evaluated dataset comes from: N-Quads in memory, files, or an on-disk store.
+
+    N-Quads (``quads``, or a file of a release) hold the default graph as triples and every named graph.
+    ``store`` is a folder of an on-disk Oxigraph store; together with ``files`` it is filled from them first when
+    it is empty. ``exact`` keeps the literals of ``quads`` and ``files`` as they were written, at the price of
+    reading them a second time.
+    """
+
+    quads: bytes = b""
+    files: tuple[DataFile, ...] = ()
+    store: Path | None = None
+    exact: bool = True
 
 
 @dataclass(frozen=True)
 class Query:
     """One SPARQL query with its dataset and the wish for a format.
 
-    ``accept`` is the client's ``Accept`` header (the form of the query, known only after parsing, decides which
-    formats are on offer); ``default_graphs`` and ``named_graphs`` are the protocol's parameters (SPARQL 1.1
-    Protocol, 2.1.4). ``client`` names who asks, for fairness between clients.
+    ``accept`` is the client's ``Accept`` header (the form of the query decides which formats are on offer);
+    ``format`` overrides it with the name of a row of the format table. ``default_graphs`` and ``named_graphs``
+    are the protocol's parameters and win over FROM (SPARQL 1.1 Protocol, 2.1.4). ``client`` names who asks, for
+    fairness between clients.
     """
 
     text: str
@@ -25,28 +58,98 @@ class Query:
     default_graphs: tuple[str, ...] = ()
     named_graphs: tuple[str, ...] = ()
     client: str = ""
+    format: str = ""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer: its media type and length in bytes are known before the first byte is sent."""
+    """A whole answer: its format and length are known before the first byte is sent.
 
-    media_type: str
+    A short answer is in ``data``; a long one is in ``file``, an unnamed temporary file that ends with the answer.
+    """
+
+    format: Format
     length: int
-    chunks: AsyncIterator[bytes]
     seconds: float
+    data: bytes = b""
+    file: BinaryIO | None = None
+
+    @property
+    def media_type(self) -> str:
+        """The value of ``Content-Type``."""
+        return self.format.content_type
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield the body from its beginning, a chunk at a time; may be called more than once."""
+        if self.file is None:
+            yield self.data
+            return
+        for offset in range(0, self.length, CHUNK):
+            # Several readers may take turns with one file.
+            self.file.seek(offset)
+            yield self.file.read(CHUNK)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as :meth:`parts` does; the temporary file is in the page cache, so nothing waits."""
+        for part in self.parts():
+            yield part
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What an engine has done and is doing, for ``/metrics`` and readiness."""
+
+    ready: bool
+    """Whether the store is loaded and its parent process is alive."""
+    evaluators: int
+    """Living evaluator processes, busy or not."""
+    running: int
+    """Queries under evaluation."""
+    running_long: int
+    """… of which those that have used up their first time slice and hold a permit to go on."""
+    waiting: int
+    """Queries that wait for an evaluator."""
+    memory_bytes: int
+    """Resident memory of the parent and, beyond what they share with it, of its evaluators."""
+    outcomes: dict[str, int] = field(default_factory=dict)
+    """Finished queries by outcome: ``answered``, ``cancelled`` or the name of the error class in snake case."""
+    kills: dict[str, int] = field(default_factory=dict)
+    """Evaluators ended from outside, by reason: ``deadline``, ``cancelled``, ``preempted``, ``recycled``."""
+    crashes: int = 0
+    """Evaluators that ended by themselves in the middle of a query."""
+    rebuilds: int = 0
+    """Times the parent process was lost and built again."""
+    durations: tuple[tuple[float, int], ...] = ()
+    """Cumulative histogram of answered queries: (seconds, number that took at most so long)."""
+    duration_sum: float = 0.0
+    """Seconds of all answered queries together."""
 
 
 class Engine(Protocol):
-    """Evaluates queries against one loaded dataset.
+    """Evaluates queries against one loaded dataset."""
 
-    ``evaluate`` raises :class:`~rsm_graph.errors.QueryError` (the query is at fault),
-    :class:`~rsm_graph.errors.QueryStopped` (a limit was reached) or :class:`~rsm_graph.errors.Unavailable`;
-    cancelling it ends the evaluation.
-    """
+    async def start(self) -> None:
+        """Load the dataset; returns when the first query can be answered.
 
-    async def start(self) -> None: ...
+        Raises :class:`~rsm_graph.errors.InputError` when the data cannot be read.
+        """
 
-    async def evaluate(self, query: Query) -> Answer: ...
+    async def evaluate(self, query: Query) -> Answer:
+        """Return the whole answer; cancelling the call ends the evaluation.
 
-    async def close(self) -> None: ...
+        Raises :class:`~rsm_graph.errors.QueryError` (the query is at fault),
+        :class:`~rsm_graph.errors.NotAcceptable`, :class:`~rsm_graph.errors.QueryStopped` (a limit was reached)
+        or :class:`~rsm_graph.errors.Unavailable`.
+        """
+
+    async def reload(self, source: Source) -> None:
+        """Load ``source`` beside what is served and swap; queries under way end on the old data.
+
+        Raises :class:`~rsm_graph.errors.InputError`, and goes on with the old data, when it cannot be read.
+        """
+
+    def snapshot(self) -> Snapshot:
+        """Return the counters and gauges of this moment."""
+
+    async def close(self) -> None:
+        """End every query and every process; may be called more than once."""

@@ -1,0 +1,221 @@
+"""Evaluates one query over a loaded store; what the worker processes and the command line share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import IO, Any, cast
+
+import pyoxigraph as ox
+
+from rsm_graph import rdfxml
+from rsm_graph.engine import screen
+from rsm_graph.engine.restore import Originals, Patch, rows
+from rsm_graph.errors import AnswerTooLarge, QueryError, QueryMemory, QueryRefused, QuerySyntaxError
+from rsm_graph.formats import SOLUTIONS, TRIPLES, by_name
+
+_BLOCK = 64 * 1024
+"""Bytes of an answer handed on at a time."""
+_SORTED = 10_000
+"""Triples up to which an answer is sorted and freed of duplicates; a longer one streams as it comes."""
+_PLACE = re.compile(r"error at (\d+):(\d+): (?:expected (?:one of )?)?(.*)", re.DOTALL)
+_REASONS = {
+    "Prefix not found": "The prefix is not declared.",
+    "IRI parsing failed": "The IRI is not valid.",
+    "SELECT * is not authorized with GROUP BY": "SELECT * cannot stand beside GROUP BY.",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One query as the evaluator sees it; ``format`` is the name of a row of the format table."""
+
+    text: str
+    format: str
+    default_graphs: tuple[str, ...] = ()
+    named_graphs: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    """Addresses that SERVICE may name in this query."""
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """A store with what it takes to answer queries over it."""
+
+    store: ox.Store
+    prefixes: dict[str, str]
+    base_iri: str
+    originals: Originals = field(default_factory=Originals)
+    limits: screen.Limits = field(default_factory=screen.Limits)
+    answer_bytes: int = 256 * 2**20
+
+    def evaluate(self, request: Request, write: Callable[[bytes], None]) -> None:
+        """Write the whole answer to ``write``, a block at a time.
+
+        Raises :class:`QueryError`, :class:`AnswerTooLarge`, or :class:`QueryMemory`; what was written before is void.
+        """
+        screened = screen.screen(request.text, self.limits)
+        self._refuse_foreign(request, screened)
+        output = _Output(write, self.answer_bytes)
+        try:
+            results = self._query(request)
+            if isinstance(results, ox.QueryTriples):
+                self._write_triples(results, request, output)
+            else:
+                self._write_solutions(results, request, output)
+        except SyntaxError as error:
+            raise self._syntax_error(request.text, str(error.msg)) from error
+        except (RuntimeError, OSError) as error:
+            raise QueryError(f"The query cannot be evaluated: {error}.") from error
+        except MemoryError as error:
+            raise QueryMemory("The query used up its memory.", "Ask for less at a time.") from error
+        output.flush()
+
+    def _query(self, request: Request) -> ox.QuerySolutions | ox.QueryBoolean | ox.QueryTriples:
+        dataset: dict[str, Any] = {}
+        if request.default_graphs or request.named_graphs:
+            dataset["default_graph"] = [self._graph(iri) for iri in request.default_graphs]
+            dataset["named_graphs"] = [self._graph(iri) for iri in request.named_graphs]
+        return self.store.query(request.text, prefixes=self.prefixes, base_iri=self.base_iri, **dataset)
+
+    def _graph(self, iri: str) -> ox.NamedNode:
+        try:
+            return ox.NamedNode(iri)
+        except ValueError as error:
+            raise QueryError(f"{iri!r} is not an absolute IRI, so it cannot name a graph.") from error
+
+    def _refuse_foreign(self, request: Request, screened: screen.Screened) -> None:
+        for service in screened.services:
+            if service not in request.services:
+                raise QueryRefused(f"SERVICE may not reach {service or 'that'} from here.", "Ask that endpoint itself.")
+        if request.default_graphs or request.named_graphs:
+            asked: tuple[str, ...] = (*request.default_graphs, *request.named_graphs)
+        else:
+            asked = screened.documents
+        for iri in asked:
+            if not self.store.contains_named_graph(self._graph(iri)):
+                raise QueryRefused(
+                    f"There is no graph <{iri}> here, and this server fetches no documents.",
+                    "SELECT DISTINCT ?g { GRAPH ?g {} } lists the graphs.",
+                )
+
+    def _syntax_error(self, text: str, message: str) -> QueryError:
+        """Return the engine's complaint in few words; the screen's own, where the tokens alone explain it."""
+        try:
+            screen.examine(text, self.limits)
+        except QueryError as error:
+            return error
+        match = _PLACE.match(message)
+        if match is None:
+            return QuerySyntaxError(message)
+        line, column, expected = int(match[1]), int(match[2]), match[3]
+        for words, reason in _REASONS.items():
+            if words in expected:
+                return QuerySyntaxError(reason, line, column)
+        found = _word_at(text, line, column)
+        reason = f"Unexpected {found!r}" if found else "Unexpected end of the query"
+        # The parser lists every character class it would have taken; quoted signs and keywords are the readable ones.
+        signs = re.findall(r'"\S{1,3}"|\b[A-Z]{2,}\b', re.sub(r"\[[^\]]*\]", "", expected))
+        if 0 < len(signs) <= 8:
+            reason += f"; expected {' or '.join(dict.fromkeys(signs))}"
+        elif expected and not signs:
+            reason += f": {expected[:200]}"
+        return QuerySyntaxError(f"{reason}.", line, column)
+
+    def _write_solutions(self, results: ox.QuerySolutions | ox.QueryBoolean, request: Request, output: _Output) -> None:
+        fmt = by_name(request.format, SOLUTIONS)
+        kind = ox.QueryResultsFormat.from_media_type(fmt.media_type)
+        if isinstance(results, ox.QueryBoolean):
+            output.write(results.serialize(format=kind) or b"")
+            return
+        known = {}
+        if self.originals:
+            own = bool(request.default_graphs or request.named_graphs)
+            known = self.originals.solutions(request.text, own, [variable.value for variable in results.variables])
+        if not known:
+            results.serialize(cast(IO[bytes], output), kind)
+        elif fmt.name in ("json", "xml"):
+            patched = _Patched(Patch(fmt.name, known, self.originals.datatypes), output)
+            results.serialize(cast(IO[bytes], patched), kind)
+            patched.end()
+        else:
+            for line in rows(results, fmt.name, known):
+                output.write(line)
+
+    def _write_triples(self, results: ox.QueryTriples, request: Request, output: _Output) -> None:
+        fmt = by_name(request.format, TRIPLES)
+        triples: Iterator[ox.Triple] = iter(results)
+        if self.originals:
+            triples = self.originals.triples(results, request.text)
+        first = list(islice(triples, _SORTED + 1))
+        prefixes = self.prefixes
+        if len(first) <= _SORTED:
+            first = sorted(set(first), key=str)
+            prefixes = _used(prefixes, first)
+        if fmt.name == "rdf":
+            output.write(rdfxml.serialize(sorted(chain(first, triples), key=str), prefixes))
+            return
+        known = prefixes if fmt.name in ("ttl", "jsonld") else None
+        kind = ox.RdfFormat.from_media_type(fmt.media_type)
+        ox.serialize(chain(first, triples), cast(IO[bytes], output), format=kind, prefixes=known)
+
+
+class _Output:
+    """Gathers what the serialisers write into blocks, and counts."""
+
+    def __init__(self, write: Callable[[bytes], None], limit: int) -> None:
+        self._write = write
+        self._limit = limit
+        self._blocks: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> int:
+        self._blocks.append(data)
+        self._size += len(data)
+        if self._size >= _BLOCK:
+            self._limit -= self._size
+            if self._limit < 0:
+                raise AnswerTooLarge("The answer is longer than this server sends.", "Use LIMIT and OFFSET.")
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        if self._blocks:
+            self._write(b"".join(self._blocks))
+            self._blocks = []
+            self._size = 0
+
+
+class _Patched:
+    """A writer that restores literals on the way to another one."""
+
+    def __init__(self, patch: Patch, output: _Output) -> None:
+        self._patch = patch
+        self._output = output
+
+    def write(self, data: bytes) -> int:
+        self._output.write(self._patch.feed(data))
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def end(self) -> None:
+        """Write what the patch still held back."""
+        self._output.write(self._patch.end())
+
+
+def _used(prefixes: dict[str, str], triples: list[ox.Triple]) -> dict[str, str]:
+    """Return the prefixes that shorten an IRI of ``triples``."""
+    iris = {term.value for triple in triples for term in triple if isinstance(term, ox.NamedNode)}
+    iris |= {triple.object.datatype.value for triple in triples if isinstance(triple.object, ox.Literal)}
+    return {name: iri for name, iri in prefixes.items() if any(known.startswith(iri) for known in iris)}
+
+
+def _word_at(text: str, line: int, column: int) -> str:
+    lines = text.split("\n")
+    rest = lines[line - 1][column - 1 :] if line <= len(lines) else ""
+    match = re.match(r"\s*(\w+|\S)", rest)
+    return match[1] if match else ""

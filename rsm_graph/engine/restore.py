@@ -1,0 +1,315 @@
+"""Gives literals back the form that they have in the data.
+
+An Oxigraph store keeps numbers, booleans and dates by value: ``"8000"^^xsd:nonNegativeInteger`` comes out as
+``xsd:integer``, ``"1.50"^^xsd:decimal`` as ``"1.5"``. :class:`Originals` remembers, for the literals of a dataset
+that this changes, what they were:
+
+* A triple of a CONSTRUCT or DESCRIBE answer that stands in the data gets its own object back.
+* In a solution, a variable that only the data can have bound gets the original back where the dataset has only one
+  for that value. What a query computes stays as computed.
+
+Inside a query the engine's form counts: ``DATATYPE``, ``STR`` and ``sameTerm`` see it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape
+
+import pyoxigraph as ox
+
+from rsm_graph.engine.screen import Token, tokens
+from rsm_graph.namespaces import XSD
+
+_PICKS = ("MIN", "MAX", "SAMPLE")
+"""Aggregates whose value is one of the terms they are given."""
+_DATASET = ("GRAPH", "FROM", "SERVICE")
+_QUOTED = re.compile('[",\r\n]')
+_NEVER = re.compile("(?!)")
+_BARE = {
+    f"{XSD}integer": re.compile(r"[+-]?\d+"),
+    f"{XSD}decimal": re.compile(r"[+-]?\d*\.\d+"),
+    f"{XSD}boolean": re.compile("true|false"),
+}
+_Statement = tuple[ox.NamedNode | ox.BlankNode | ox.Triple, ox.NamedNode, ox.Literal]
+Known = dict[str, dict[ox.Literal, ox.Literal]]
+"""What to put for which literal, by variable."""
+
+
+@dataclass(frozen=True)
+class Originals:
+    """The originals of a dataset's changed literals; empty (and false) when the engine changes none."""
+
+    statements: dict[_Statement, ox.Literal] = field(default_factory=dict)
+    """Object as written, by subject, predicate and object as the engine has it; the default graph's comes first."""
+    terms: dict[ox.Literal, ox.Literal] = field(default_factory=dict)
+    """Literal as written by literal as the engine has it, where the whole dataset has only one."""
+    default_terms: dict[ox.Literal, ox.Literal] = field(default_factory=dict)
+    """The same where the default graph has only one."""
+    datatypes: frozenset[ox.NamedNode] = frozenset()
+    """Datatypes, as the engine has them, of everything above."""
+
+    def __bool__(self) -> bool:
+        return bool(self.statements)
+
+    def triples(self, triples: Iterable[ox.Triple], text: str) -> Iterator[ox.Triple]:
+        """Yield the triples of an answer to the CONSTRUCT or DESCRIBE query ``text``, with their originals."""
+        known: dict[ox.Literal, ox.Literal] | None = None
+        for triple in triples:
+            value = triple.object
+            if isinstance(value, ox.Literal) and value.datatype in self.datatypes:
+                original = self.statements.get((triple.subject, triple.predicate, value))
+                if original is None:
+                    if known is None:
+                        known = self._terms(text) if _only_data(text) else {}
+                    original = known.get(value)
+                if original is not None:
+                    yield ox.Triple(triple.subject, triple.predicate, original)
+                    continue
+            yield triple
+
+    def solutions(self, text: str, own_dataset: bool, variables: Iterable[str]) -> Known:
+        """Return, for each variable of an answer that may be restored, what to put for which literal.
+
+        ``own_dataset`` says that the request names graphs of its own.
+        """
+        bound = bound_by_data(text)
+        known = self.terms if own_dataset else self._terms(text)
+        return {name: known for name in variables if name in bound} if known else {}
+
+    def _terms(self, text: str) -> dict[ox.Literal, ox.Literal]:
+        named = any(token.kind == "word" and token.text.upper() in _DATASET for token in tokens(text))
+        return self.terms if named else self.default_terms
+
+
+class Recorder:
+    """Reads the quads of a dataset as they go into the store, and makes :class:`Originals` of them."""
+
+    def __init__(self) -> None:
+        self._typed: list[ox.Quad] = []
+
+    def watch(self, quads: Iterable[ox.Quad]) -> Iterator[ox.Quad]:
+        """Yield ``quads`` unchanged."""
+        typed = self._typed
+        for quad in quads:
+            value = quad.object
+            if isinstance(value, ox.Literal) and value.language is None:
+                datatype = value.datatype.value
+                if datatype.startswith(XSD) and not datatype.endswith("#string"):
+                    typed.append(quad)
+            yield quad
+
+    def originals(self) -> Originals:
+        """Return what the engine changes of the quads that went by."""
+        stored = _as_stored({quad.object for quad in self._typed if isinstance(quad.object, ox.Literal)})
+        everywhere: dict[ox.Literal, set[ox.Literal]] = {}
+        by_default: dict[ox.Literal, set[ox.Literal]] = {}
+        statements: dict[_Statement, ox.Literal] = {}
+        default = ox.DefaultGraph()
+        # The default graph last, so that its form of a statement is the one that stays.
+        for quad in sorted(self._typed, key=lambda quad: quad.graph_name == default):
+            value = quad.object
+            assert isinstance(value, ox.Literal)
+            engine = stored[value]
+            everywhere.setdefault(engine, set()).add(value)
+            if quad.graph_name == default:
+                by_default.setdefault(engine, set()).add(value)
+            key = (quad.subject, quad.predicate, engine)
+            if engine != value:
+                statements[key] = value
+            elif quad.graph_name == default:
+                statements.pop(key, None)
+        self._typed = []
+        return Originals(
+            statements,
+            _unambiguous(everywhere),
+            _unambiguous(by_default),
+            frozenset(engine.datatype for _, _, engine in statements),
+        )
+
+
+def _as_stored(literals: set[ox.Literal]) -> dict[ox.Literal, ox.Literal]:
+    """Return each literal as a store gives it back."""
+    numbered = list(literals)
+    store = ox.Store()
+    predicate = ox.NamedNode("urn:p")
+    store.bulk_extend(ox.Quad(ox.NamedNode(f"urn:{n}"), predicate, value) for n, value in enumerate(numbered))
+    stored: dict[ox.Literal, ox.Literal] = {}
+    for quad in store:
+        assert isinstance(quad.subject, ox.NamedNode)
+        assert isinstance(quad.object, ox.Literal)
+        stored[numbered[int(quad.subject.value[4:])]] = quad.object
+    return stored
+
+
+def _unambiguous(candidates: dict[ox.Literal, set[ox.Literal]]) -> dict[ox.Literal, ox.Literal]:
+    single = ((engine, next(iter(values))) for engine, values in candidates.items() if len(values) == 1)
+    return {engine: value for engine, value in single if engine != value}
+
+
+def bound_by_data(text: str) -> set[str]:
+    """Return the names of the variables of a query that nothing but a pattern over the data can bind.
+
+    A variable behind AS is one of them only when what stands before AS is such a variable, or MIN, MAX or SAMPLE
+    of one; a variable of a VALUES block never is.
+    """
+    stream = list(tokens(text))
+    names = {token.text[1:] for token in stream if token.kind == "variable"}
+    computed: set[str] = set()
+    copies: list[tuple[str, str]] = []
+    for index, token in enumerate(stream):
+        if token.kind != "word":
+            continue
+        word = token.text.upper()
+        if word == "VALUES":
+            for following in stream[index + 1 :]:
+                if following.text == "{":
+                    break
+                computed.add(following.text[1:])
+        elif word == "AS" and index + 1 < len(stream):
+            target = stream[index + 1].text[1:]
+            source = _copied(stream, index)
+            if source:
+                copies.append((source, target))
+            else:
+                computed.add(target)
+    changed = True
+    while changed:
+        changed = False
+        for source, target in copies:
+            if source in computed and target not in computed:
+                computed.add(target)
+                changed = True
+    return names - computed
+
+
+def _copied(stream: list[Token], index: int) -> str:
+    """Return the variable whose value the AS at ``index`` hands on unchanged; empty when it computes."""
+    before = stream[max(0, index - 6) : index]
+    texts = [token.text.upper() for token in before]
+    if len(before) >= 2 and before[-1].kind == "variable" and texts[-2] == "(":
+        # "(?a AS ?b)", and not the end of a longer expression.
+        return before[-1].text[1:]
+    if len(before) >= 5 and texts[-1] == ")" and before[-2].kind == "variable":
+        head = texts[:-2]
+        if head[-1] == "DISTINCT":
+            head.pop()
+        if head[-1] == "(" and head[-2] in _PICKS and head[-3:-2] == ["("]:
+            return before[-2].text[1:]
+    return ""
+
+
+def _only_data(text: str) -> bool:
+    """Return whether every literal in the answer to a query can only have come from the data."""
+    before = ""
+    for token in tokens(text):
+        word = token.text.upper()
+        if token.kind == "string" or (token.kind == "number" and before not in ("LIMIT", "OFFSET")):
+            return False
+        if token.kind == "word" and word in ("AS", "VALUES", "TRUE", "FALSE"):
+            return False
+        before = word
+    return True
+
+
+@dataclass(frozen=True)
+class _Syntax:
+    """How one result format writes the binding of a variable to a typed literal."""
+
+    pattern: str
+    """Matches it; nothing inside a string of the format can, since the marks that it needs are escaped there."""
+    binding: str
+    end: bytes
+    """How it ends."""
+    escape: Callable[[str], str]
+
+
+_SYNTAXES = {
+    "json": _Syntax(
+        r'"(?P<name>{names})":{{"type":"literal","value":"(?P<value>[^"\\]*)","datatype":"(?P<datatype>{datatypes})"}}',
+        '"{name}":{{"type":"literal","value":"{value}","datatype":"{datatype}"}}',
+        b'"}',
+        lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
+    ),
+    "xml": _Syntax(
+        '<binding name="(?P<name>{names})"><literal datatype="(?P<datatype>{datatypes})">'
+        "(?P<value>[^<&]*)</literal></binding>",
+        '<binding name="{name}"><literal datatype="{datatype}">{value}</literal></binding>',
+        b"</binding>",
+        escape,
+    ),
+}
+
+
+class Patch:
+    """Restores literals in an answer in SPARQL Results JSON or XML as it streams by."""
+
+    def __init__(self, name: str, known: Known, datatypes: Iterable[ox.NamedNode]) -> None:
+        """``name`` is that of the format; ``known`` is what :meth:`Originals.solutions` returned."""
+        self._syntax = _SYNTAXES[name]
+        pattern = self._syntax.pattern.format(
+            names="|".join(map(re.escape, known)), datatypes="|".join(re.escape(iri.value) for iri in datatypes)
+        )
+        self._cell = re.compile(pattern.encode())
+        self._known = known
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what can be passed on after ``data`` has come."""
+        data = self._rest + data
+        end = self._syntax.end
+        # A binding that is restored has its end mark nowhere but at its end, so this cuts through none.
+        cut = data.rfind(end) + len(end) if end in data else 0
+        self._rest = data[cut:]
+        return self._cell.sub(self._replace, data[:cut])
+
+    def end(self) -> bytes:
+        """Return what is left."""
+        return self._rest
+
+    def _replace(self, match: re.Match[bytes]) -> bytes:
+        name, value, datatype = (match[group].decode() for group in ("name", "value", "datatype"))
+        original = self._known[name].get(ox.Literal(value, datatype=ox.NamedNode(datatype)))
+        if original is None:
+            return match[0]
+        text = self._syntax.binding.format(
+            name=name, value=self._syntax.escape(original.value), datatype=original.datatype.value
+        )
+        return text.encode()
+
+
+def rows(solutions: ox.QuerySolutions, name: str, known: Known) -> Iterator[bytes]:
+    """Yield the lines of an answer in SPARQL Results CSV or TSV (``name``), with the originals in ``known``."""
+    variables = [variable.value for variable in solutions.variables]
+    restore = [known.get(variable, {}) for variable in variables]
+    if name == "csv":
+        head, separator, end, cell = variables, ",", "\r\n", _csv
+    else:
+        head, separator, end, cell = [f"?{variable}" for variable in variables], "\t", "\n", _tsv
+    yield (separator.join(head) + end).encode()
+    for solution in solutions:
+        values = [
+            cell(originals.get(value, value) if isinstance(value, ox.Literal) else value)
+            for originals, value in zip(restore, solution, strict=True)
+        ]
+        yield (separator.join(values) + end).encode()
+
+
+def _csv(term: object) -> str:
+    """Return a term as the engine writes it into CSV (SPARQL 1.1 Query Results CSV and TSV, 3.2)."""
+    if term is None:
+        return ""
+    value = str(term) if not isinstance(term, ox.NamedNode | ox.Literal) else term.value
+    return f'"{value.replace(chr(34), chr(34) * 2)}"' if _QUOTED.search(value) else value
+
+
+def _tsv(term: object) -> str:
+    """Return a term as the engine writes it into TSV (the same, 4.2)."""
+    if term is None:
+        return ""
+    if isinstance(term, ox.Literal) and _BARE.get(term.datatype.value, _NEVER).fullmatch(term.value):
+        return term.value
+    return str(term).replace("\t", "\\t")

@@ -1,0 +1,212 @@
+"""Reads the tokens of a query before the engine does, and says what is wrong with them.
+
+The screen knows SPARQL's terminals (SPARQL 1.1, 19.8), not its grammar: enough to tell the form of a query, its
+size and depth, whom it wants to call and which documents it wants to read. What it lets through is still only a
+candidate for the engine's parser; nothing that parses is refused for its syntax.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from rsm_graph.errors import QueryRefused, QuerySyntaxError, QueryTooLarge
+
+Form = Literal["SELECT", "ASK", "CONSTRUCT", "DESCRIBE"]
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space> [\ \t\r\n]+ | \#[^\r\n]* )
+    | (?P<iri> < (?: [^<>"{}|^`\\\x00-\x20] | \\u[0-9A-Fa-f]{4} | \\U[0-9A-Fa-f]{8} )* > )
+    | (?P<string> \"{3} (?: \"{0,2} (?: [^"\\] | \\. ) )* \"{3}
+                | '{3} (?: '{0,2} (?: [^'\\] | \\. ) )* '{3}
+                | " (?: [^"\\\r\n] | \\. )* "
+                | ' (?: [^'\\\r\n] | \\. )* ' )
+    | (?P<quote> ["'] )
+    | (?P<variable> [?$] \w+ )
+    | (?P<run> (?: [^\W\d_] [\w.·-]* )? : (?: [\w:·.-] | %[0-9A-Fa-f]{2} | \\[_~.\-!$&'()*+,;=/?\#@%] )*
+             | [^\W\d_] [\w.·-]* )
+    | (?P<blank> _: \w (?: [\w.·-]* [\w·-] )? )
+    | (?P<number> (?: \d+ \.? \d* | \.\d+ ) (?: [eE] [+-]? \d+ )? )
+    | (?P<language> @ [A-Za-z]+ (?: - [A-Za-z0-9]+ )* )
+    | (?P<open> [({\[] )
+    | (?P<close> [)}\]] )
+    | (?P<other> . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+# A run of letters without a colon is one or more words: a full stop ends a triple, so "true.SERVICE" is two.
+_PIECE = re.compile(r"(?P<word>[^\W\d_]\w*)|(?P<other>.)", re.DOTALL)
+_CLOSING = {"(": ")", "{": "}", "[": "]"}
+_FORMS = ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE")
+_UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH")
+_PROLOGUE = {"BASE": ("iri",), "PREFIX": ("name", "iri"), "VERSION": ("string",)}
+_DOCUMENT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+class Token(NamedTuple):
+    """One terminal: its kind (a group of the token expression), its text, and where it begins."""
+
+    kind: str
+    text: str
+    start: int
+
+
+_NOTHING = Token("", "", 0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a query's text may measure."""
+
+    tokens: int = 250_000
+    depth: int = 1_000
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What a query's text says about it."""
+
+    form: Form
+    services: tuple[str, ...] = ()
+    """What stands behind each SERVICE: an IRI, or the variable or prefixed name as written."""
+    documents: tuple[str, ...] = ()
+    """Absolute IRIs behind FROM and FROM NAMED."""
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """Yield the terminals of ``text``; white space and comments are left out, every other character is in one.
+
+    Ends at a quotation mark that opens a string without an end, with a token of the kind ``quote``.
+    """
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup or ""
+        if kind == "space":
+            continue
+        if kind == "run":
+            yield from _run(match[0], match.start())
+            continue
+        yield Token(kind, match[0], match.start())
+        if kind == "quote":
+            return
+
+
+def _run(value: str, start: int) -> Iterator[Token]:
+    if ":" in value:
+        name = value.rstrip(".")
+        yield Token("name", name, start)
+        for offset in range(len(name), len(value)):
+            yield Token("other", ".", start + offset)
+    elif value.isalnum():
+        yield Token("word", value, start)
+    else:
+        for piece in _PIECE.finditer(value):
+            yield Token(piece.lastgroup or "", piece[0], start + piece.start())
+
+
+def position(text: str, start: int) -> tuple[int, int]:
+    """Return line and column of a place in ``text``, both from 1."""
+    return text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+
+
+def form_of(text: str) -> Form | None:
+    """Return the form of a query from its first keyword after the prologue; ``None`` when there is none."""
+    for token in _after_prologue(text):
+        word = token.text.upper()
+        return word if token.kind == "word" and word in _FORMS else None  # type: ignore[return-value]
+    return None
+
+
+def _after_prologue(text: str) -> Iterator[Token]:
+    """Yield the tokens from the first one that is no part of a well-formed prologue."""
+    stream = tokens(text)
+    for token in stream:
+        kinds = _PROLOGUE.get(token.text.upper(), ()) if token.kind == "word" else ()
+        if not kinds:
+            yield token
+            yield from stream
+        for kind in kinds:
+            part = next(stream, None)
+            if part is None or part.kind != kind:
+                return
+
+
+def screen(text: str, limits: Limits) -> Screened:
+    """Return what the text of a query says about it.
+
+    Raises :class:`QueryTooLarge` beyond the limits, :class:`QueryRefused` for SPARQL Update, and
+    :class:`QuerySyntaxError` for what cannot be a query whatever follows: no known form, brackets that do not match.
+    """
+    lowered = text.lower()
+    if (
+        len(text) <= limits.tokens
+        and text.count("(") + text.count("{") + text.count("[") <= limits.depth
+        and "service" not in lowered
+        and "from" not in lowered
+    ):
+        form = form_of(text)
+        if form is not None:
+            return Screened(form)
+    return examine(text, limits)
+
+
+def examine(text: str, limits: Limits) -> Screened:
+    """Return and raise what :func:`screen` does, having read every token."""
+    form = _form(text)
+    services: list[str] = []
+    documents: list[str] = []
+    opened: list[Token] = []
+    before = two_before = _NOTHING
+    for count, token in enumerate(tokens(text), 1):
+        kind, value, start = token
+        if kind == "open":
+            opened.append(token)
+            if value == "{" and before.kind == "name" and two_before.text.upper() != "GRAPH":
+                # The engine's parser wants no space after a keyword: "SERVICEex:x {" calls ex:x.
+                prefix, _, local = before.text.partition(":")
+                if "SERVICE" in prefix.upper():
+                    services.append(f"{prefix.upper().rpartition('SERVICE')[2]}:{local}")
+        elif kind == "close":
+            if not opened or _CLOSING[opened[-1].text] != value:
+                raise QuerySyntaxError(f"{value!r} closes nothing.", *position(text, start))
+            opened.pop()
+        elif kind == "quote":
+            raise QuerySyntaxError("The string that begins here never ends.", *position(text, start))
+        if before.kind == "word":
+            word = before.text.upper()
+            name = value[1:-1] if kind == "iri" else value
+            earlier = two_before.text.upper()
+            if word.endswith(("SERVICE", "SERVICESILENT")):
+                if value.upper() != "SILENT":
+                    services.append(name)
+            elif word == "SILENT" and earlier.endswith("SERVICE"):
+                services.append(name)
+            elif (
+                (word == "FROM" or (word == "NAMED" and earlier == "FROM")) and kind == "iri" and _DOCUMENT.match(name)
+            ):
+                documents.append(name)
+        # "?a<((…>" reads as an IRI here and as a comparison in the grammar.
+        if len(opened) + (value.count("(") if kind == "iri" else 0) > limits.depth:
+            raise QueryTooLarge(f"The query nests its brackets deeper than {limits.depth}.", "Make it flatter.")
+        if count > limits.tokens:
+            raise QueryTooLarge(f"The query has more than {limits.tokens} words and signs.", "Split it.")
+        two_before, before = before, token
+    if opened:
+        raise QuerySyntaxError(f"{opened[-1].text!r} is never closed.", *position(text, opened[-1].start))
+    return Screened(form, tuple(services), tuple(documents))
+
+
+def _form(text: str) -> Form:
+    for token in _after_prologue(text):
+        word = token.text.upper()
+        if token.kind == "word" and word in _FORMS:
+            return word  # type: ignore[return-value]
+        if token.kind == "word" and word in _UPDATES:
+            raise QueryRefused(f"SPARQL Update ({word}) is not offered here.", "The data are read-only.")
+        raise QuerySyntaxError(
+            f"A query begins with SELECT, ASK, CONSTRUCT or DESCRIBE, not with {token.text[:40]!r}.",
+            *position(text, token.start),
+        )
+    raise QuerySyntaxError("The query is empty, or ends in its prologue.", 1, 1)

@@ -1,0 +1,39 @@
+"""Holds an answer until it is whole: in memory first, then in an unnamed temporary file."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import BinaryIO
+
+from rsm_graph.engine import Answer
+from rsm_graph.formats import Format
+
+
+class Spool:
+    """Takes an answer block by block."""
+
+    def __init__(self, memory: int) -> None:
+        """``memory`` is the number of bytes beyond which the answer goes into a file."""
+        self._memory = memory
+        self._blocks: list[bytes] = []
+        self._file: BinaryIO | None = None
+        self.length = 0
+
+    def write(self, block: bytes) -> None:
+        """Add a block; raises ``OSError`` when the temporary file cannot take it."""
+        self.length += len(block)
+        if self._file is None and self.length <= self._memory:
+            self._blocks.append(block)
+            return
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="rsm-graph-", buffering=0)  # noqa: SIM115 - the answer closes it
+            for earlier in self._blocks:
+                self._file.write(earlier)
+            self._blocks = []
+        self._file.write(block)
+
+    def answer(self, fmt: Format, seconds: float) -> Answer:
+        """Return what was written as one answer."""
+        blocks = self._blocks
+        data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        return Answer(fmt, self.length, seconds, data, self._file)

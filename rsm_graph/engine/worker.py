@@ -1,0 +1,154 @@
+"""An evaluator process: takes one query at a time from a socket, answers, and knows nothing of queues.
+
+It is forked from :mod:`rsm_graph.engine.parent`, or, where there is no fork, started as
+``python -m rsm_graph.engine.worker``. Everything that bounds it is set before its first query.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pyoxigraph as ox
+
+from rsm_graph.engine import screen
+from rsm_graph.engine.evaluator import Evaluator, Request
+from rsm_graph.engine.protocol import DATA, END, ERROR, READY, Closed, error_to_json, frame, json_frame, receive
+from rsm_graph.engine.restore import Originals
+from rsm_graph.errors import RsmGraphError
+
+if sys.platform != "win32":
+    import resource
+
+STACK = 256 * 2**20
+"""Bytes of stack for the thread that evaluates: 10,000 nested groups need more than the usual 8 MiB."""
+_SOCKET = 3
+_MEMORY = 4
+
+
+def serve(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any]) -> None:
+    """Answer queries from ``sock`` until its other end closes, on a thread with a large stack."""
+    threading.stack_size(STACK)
+    thread = threading.Thread(target=_run, args=(sock, evaluator, limits))
+    thread.start()
+    thread.join()
+
+
+def _run(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any]) -> None:
+    _bound(limits)
+    memory = _memory()
+    sock.sendall(json_frame(READY, {"thread": threading.get_native_id(), "memory": memory}))
+    seconds = limits["seconds"]
+    while True:
+        try:
+            _, content = receive(sock)
+        except (Closed, ConnectionError):
+            return
+        _alarm(seconds + 1.0)
+        started = time.perf_counter()
+        last = _answer(sock, evaluator, content, started)
+        _alarm(0)
+        try:
+            sock.sendall(last)
+        except ConnectionError:
+            return
+
+
+def _answer(sock: socket.socket, evaluator: Evaluator, content: bytes, started: float) -> bytes:
+    """Send all blocks of the answer but the last; return that one with the closing frame, or an error."""
+    held = b""
+
+    def write(block: bytes) -> None:
+        nonlocal held
+        if held:
+            sock.sendall(held)
+        held = frame(DATA, block)
+
+    try:
+        evaluator.evaluate(decode(content), write)
+    except RsmGraphError as error:
+        return json_frame(ERROR, error_to_json(error))
+    seconds = time.perf_counter() - started
+    # Looking costs as much as a light query; a quick one cannot have touched much.
+    memory = _memory() if seconds > 0.05 else 0
+    return held + json_frame(END, {"seconds": seconds, "memory": memory})
+
+
+def encode(request: Request) -> dict[str, Any]:
+    """Return a request as a JSON object."""
+    return {
+        "text": request.text,
+        "format": request.format,
+        "default": request.default_graphs,
+        "named": request.named_graphs,
+        "services": request.services,
+    }
+
+
+def decode(content: bytes) -> Request:
+    """Return the request that :func:`encode` described."""
+    wire = json.loads(content)
+    return Request(wire["text"], wire["format"], tuple(wire["default"]), tuple(wire["named"]), tuple(wire["services"]))
+
+
+def evaluator_of(store: ox.Store, originals: Originals, limits: dict[str, Any]) -> Evaluator:
+    """Return the evaluator for a loaded store under the limits that the supervisor sent."""
+    return Evaluator(
+        store,
+        limits["prefixes"],
+        limits["base_iri"],
+        originals,
+        screen.Limits(limits["tokens"], limits["depth"]),
+        limits["answer_bytes"],
+    )
+
+
+def close_inherited(sock: socket.socket) -> socket.socket:
+    """Leave a forked process with nothing open but ``sock`` and a view of its own memory; return the socket."""
+    number = sock.detach()
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    if number != _SOCKET:
+        os.dup2(number, _SOCKET)
+    os.closerange(_MEMORY, min(os.sysconf("SC_OPEN_MAX"), 65536))
+    os.open("/proc/self/smaps_rollup" if sys.platform == "linux" else os.devnull, os.O_RDONLY)
+    return socket.socket(fileno=_SOCKET)
+
+
+def _bound(limits: dict[str, Any]) -> None:
+    """Set the limits of this process: address space, files, core dumps; it is the first that the kernel ends."""
+    if sys.platform == "win32":
+        return
+    if sys.platform == "linux":
+        Path("/proc/self/oom_score_adj").write_text("900")
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        space = size + limits["memory"]
+        resource.setrlimit(resource.RLIMIT_AS, (space, space))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    if not limits["files"]:
+        # Every number below is taken, so nothing more can be opened: no file, no connection.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_MEMORY + 1, _MEMORY + 1))
+
+
+def _memory() -> int:
+    """Return the bytes of memory that are this process's alone; 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    private = re.findall(rb"Private_\w+: +(\d+) kB", os.pread(_MEMORY, 4096, 0))
+    return sum(map(int, private)) * 1024
+
+
+def _alarm(seconds: float) -> None:
+    """Have the kernel end this process after so many seconds, should nobody else be left to do it."""
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, seconds)
