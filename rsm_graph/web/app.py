@@ -1,0 +1,205 @@
+"""The application: a thin ASGI layer that answers repeated requests from memory, the endpoint, and the pages.
+
+::
+
+    App            request id, log, metrics, path prefix; replies kept in memory
+    ├── /sparql    web.sparql.Endpoint, plain ASGI
+    └── the rest   FastAPI: web.resources, web.pages, web.downloads
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rsm_graph import __version__
+from rsm_graph.engine import Engine, Source
+from rsm_graph.errors import RsmGraphError
+from rsm_graph.release import Release
+from rsm_graph.settings import Settings
+from rsm_graph.web import downloads, pages, problems, resources, sparql
+from rsm_graph.web.observe import Observer
+from rsm_graph.web.problems import HttpProblem
+from rsm_graph.web.replies import Kept, head
+from rsm_graph.web.site import Site
+
+
+def create_app(release: Release, engine: Engine, settings: Settings) -> App:
+    """Return the ASGI application. It starts the engine at lifespan startup and closes it at shutdown."""
+    return App(release, engine, settings)
+
+
+class App:
+    """The application of one process; :meth:`replace` gives it a new release without a failed request."""
+
+    def __init__(self, release: Release, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self.observer = Observer(settings, engine)
+        self._side = _Side(Site(release, engine, settings), self.observer)
+
+    async def replace(self, release: Release, source: Source) -> None:
+        """Serve another release: load it into the engine, then swap pages and memory.
+
+        Raises as :meth:`~rsm_graph.engine.Engine.reload`; the old release is then served on.
+        """
+        side = await asyncio.to_thread(_Side, Site(release, self._engine, self._settings), self.observer)
+        await self._engine.reload(source)
+        self._side = side
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._request(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._engine.start()
+        except RsmGraphError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._engine.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        observer, side = self.observer, self._side
+        request_id = observer.next_id()
+        status = 0
+        sent = 0
+
+        async def observed(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            else:
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        scope["rsm_graph.request_id"] = request_id.decode()
+        hit = False
+        try:
+            hit = await side(scope, receive, observed)
+        except asyncio.CancelledError:
+            # The client has left, so there is nobody to answer; its query has been ended.
+            status = status or 499
+        finally:
+            observer.request(scope, status or 500, sent, time.perf_counter() - started, hit)
+
+
+class _Side:
+    """Everything that belongs to one release."""
+
+    def __init__(self, site: Site, observer: Observer) -> None:
+        self.site = site
+        self._kept = Kept(site.settings.cache_bytes // 2)
+        answers = Kept(site.settings.cache_bytes // 2)
+        observer.watch(self._kept, answers)
+        endpoint = sparql.Endpoint(site, answers)
+        self._guarded = ServerErrorMiddleware(endpoint, handler=lambda r, e: _problem(r.scope, e, site))
+        self._pages = _pages(site, endpoint, observer)
+        self._prefixes = tuple(prefix.encode() for prefix in site.prefixes_in_path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer a request; return whether the answer was kept in memory."""
+        method = scope["method"]
+        if self._prefixes:
+            self._strip_prefix(scope)
+        if method not in ("GET", "HEAD"):
+            await self._dispatch(scope, receive, send)
+            return False
+        if method == "HEAD":
+            scope["rsm_graph.bodiless"] = True
+            scope["method"] = "GET"
+        fields = head(scope)
+        key = (
+            scope["raw_path"],
+            scope["query_string"],
+            fields.get(b"accept"),
+            fields.get(b"host"),
+        )
+        reply = self._kept.get(key)
+        if reply is not None:
+            await reply(scope, receive, send)
+            return True
+        await self._dispatch(scope, receive, send)
+        reply = scope.get("rsm_graph.reply")
+        if reply is not None and reply.keep:
+            self._kept.put(key, reply)
+        return False
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if path == "/sparql" or (path.startswith("/sparql.") and "/" not in path[8:]):
+            await self._guarded(scope, receive, send)
+        elif scope["method"] == "OPTIONS":
+            await sparql.options("GET, HEAD, OPTIONS")(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+    def _strip_prefix(self, scope: Scope) -> None:
+        raw: bytes = scope["raw_path"]
+        for prefix in self._prefixes:
+            if raw == prefix or raw.startswith(prefix + b"/"):
+                scope["raw_path"] = raw[len(prefix) :] or b"/"
+                scope["path"] = scope["path"][len(prefix.decode()) :] or "/"
+                return
+
+
+def _pages(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> ASGIApp:
+    app = FastAPI(
+        title=site.title or "rsm-graph",
+        version=__version__,
+        summary="Linked data over HTTP: descriptions of things, SPARQL, downloads.",
+        license_info={"name": "CC BY 4.0", "url": "https://creativecommons.org/licenses/by/4.0/"},
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        default_response_class=Response,
+    )
+    for router in (resources.routes(site), pages.routes(site, endpoint, observer), downloads.routes(site)):
+        app.include_router(router)
+
+    async def translate(request: Request, error: Exception) -> Response:
+        return _problem(request.scope, error, site)
+
+    for kind in (RsmGraphError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, translate)
+    return app
+
+
+def _problem(scope: Scope, error: Exception, site: Site) -> Response:
+    """Translate an error, the framework's own included."""
+    accept = head(scope).get(b"accept", b"").decode("latin-1")
+    if isinstance(error, RsmGraphError):
+        return problems.reply(error, accept, site)
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        where = " ".join(str(part) for part in first["loc"])
+        return problems.reply(HttpProblem(problems.BAD_REQUEST, f"{where}: {first['msg']}."), accept, site)
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = "GET, HEAD, OPTIONS"
+        problem = HttpProblem(
+            problems.METHOD, f"{scope['method']} is not a method of this address.", f"Use one of {allowed}.",
+            extra=[("allow", allowed)],
+        )  # fmt: skip
+        return problems.reply(problem, accept, site)
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return problems.reply(resources.unknown(scope["path"]), accept, site)
+    told = f"Request {scope.get('rsm_graph.request_id', '')} met an error on this server."
+    problem = HttpProblem(problems.UNEXPECTED, told, "The server's log has the details under this number.")
+    return problems.reply(problem, accept, site)

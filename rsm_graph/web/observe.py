@@ -1,0 +1,167 @@
+"""What the operator sees: one JSON line a request, and Prometheus metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import secrets
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.types import Scope
+
+from rsm_graph.engine import Engine, Snapshot
+from rsm_graph.settings import Settings
+from rsm_graph.web.replies import Kept
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ROUTES = frozenset(
+    "sparql id doc download ontology shapes concepts graph queries dataset validation sources search browse wikidata "
+    "health metrics static docs map timeline reconcile".split()
+)
+_FLUSH_SECONDS = 0.2
+
+
+class Observer:
+    """Counts and logs the requests of one process."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._settings = settings
+        self._engine = engine
+        # Unique across workers and restarts without a system call a request.
+        self._start = secrets.token_hex(4)
+        self._ids = itertools.count(1)
+        self._requests: Counter[tuple[str, str, int]] = Counter()
+        self._seconds: dict[str, list[float]] = {}
+        self._hits = 0
+        self._lines: list[str] = []
+        self._kept: tuple[Kept, ...] = ()
+        self._began = time.time()
+
+    def next_id(self) -> bytes:
+        """Return a new request id."""
+        return f"{self._start}-{next(self._ids):x}".encode()
+
+    def watch(self, *kept: Kept) -> None:
+        """Report on these replies in memory from now on."""
+        self._kept = kept
+
+    def request(self, scope: Scope, status: int, sent: int, seconds: float, hit: bool) -> None:
+        """Count and log one request that has ended."""
+        path: str = scope["path"]
+        route = path[1:].partition("/")[0].partition(".")[0] or "home"
+        if route not in _ROUTES and route != "home":
+            route = "other"
+        method = "HEAD" if scope.get("rsm_graph.bodiless") else scope["method"]
+        self._requests[route, method, status] += 1
+        self._hits += hit
+        sums = self._seconds.setdefault(route, [0.0] * (len(_BUCKETS) + 2))
+        sums[-1] += seconds
+        sums[next((i for i, bound in enumerate(_BUCKETS) if seconds <= bound), len(_BUCKETS))] += 1
+        slow = route == "sparql" and seconds >= self._settings.slow_query
+        client = scope.get("client")
+        record = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": "warning" if slow or status == 500 else "info",
+            "event": "slow query" if slow else "request",
+            "id": scope["rsm_graph.request_id"],
+            "client": client[0] if client else "",
+            "method": method,
+            "path": path,
+            "status": status,
+            "bytes": sent,
+            "ms": round(seconds * 1000, 2),
+            "kept": hit,
+        }
+        if self._settings.log_queries and scope["query_string"]:
+            record["query"] = scope["query_string"].decode("latin-1")
+        self._log(json.dumps(record, ensure_ascii=True))
+
+    def _log(self, line: str) -> None:
+        # Lines are written together a few times a second: a write a request would cost more than the answer.
+        if not self._lines:
+            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write the log lines that wait."""
+        lines, self._lines = self._lines, []
+        if lines:
+            sys.stderr.write("\n".join(lines) + "\n")
+            sys.stderr.flush()
+
+    def metrics(self) -> bytes:
+        """Return the metrics in the Prometheus text format 0.0.4."""
+        return "".join(f"{line}\n" for line in self._metrics(self._engine.snapshot())).encode()
+
+    def _metrics(self, engine: Snapshot) -> Iterator[str]:
+        requests = [
+            (f'route="{route}",method="{method}",status="{status}"', n)
+            for (route, method, status), n in sorted(self._requests.items())
+        ]
+        yield from _family("http_requests_total", "counter", "Requests by route, method and status.", requests)
+        yield from _head("http_request_seconds", "histogram", "Seconds from the request's head to the answer's end.")
+        for route, sums in sorted(self._seconds.items()):
+            total = 0.0
+            for bound, number in zip((*map(str, _BUCKETS), "+Inf"), sums, strict=False):
+                total += number
+                yield f'rsm_graph_http_request_seconds_bucket{{route="{route}",le="{bound}"}} {total:g}'
+            yield f'rsm_graph_http_request_seconds_sum{{route="{route}"}} {sums[-1]:.6f}'
+            yield f'rsm_graph_http_request_seconds_count{{route="{route}"}} {total:g}'
+        yield from _family("kept_hits_total", "counter", "Requests answered from memory.", [("", self._hits)])
+        yield from _family("kept_bytes", "gauge", "Bytes of kept answers.", [("", sum(k.size for k in self._kept))])
+        yield from _family("kept_answers", "gauge", "Answers kept in memory.", [("", sum(len(k) for k in self._kept))])
+        outcomes = [(f'outcome="{name}"', n) for name, n in sorted(engine.outcomes.items())]
+        yield from _family("queries_total", "counter", "Queries that reached the engine, by outcome.", outcomes)
+        yield from _head("query_seconds", "histogram", "Seconds of evaluation of answered queries.")
+        for seconds, number in engine.durations:
+            yield f'rsm_graph_query_seconds_bucket{{le="{seconds:g}"}} {number}'
+        answered = engine.outcomes.get("answered", 0)
+        yield f'rsm_graph_query_seconds_bucket{{le="+Inf"}} {answered}'
+        yield f"rsm_graph_query_seconds_sum {engine.duration_sum:.6f}"
+        yield f"rsm_graph_query_seconds_count {answered}"
+        kills = [(f'reason="{name}"', n) for name, n in sorted(engine.kills.items())]
+        yield from _family("evaluator_kills_total", "counter", "Evaluators ended from outside, by reason.", kills)
+        for name, kind, text, value in (
+            ("evaluator_crashes_total", "counter", "Evaluators that ended by themselves.", engine.crashes),
+            ("engine_rebuilds_total", "counter", "Times the engine's parent was built again.", engine.rebuilds),
+            ("engine_ready", "gauge", "Whether the dataset is loaded.", int(engine.ready)),
+            ("engine_triples", "gauge", "Statements in the store, over all graphs.", engine.triples),
+            ("evaluators", "gauge", "Living evaluators.", engine.evaluators),
+            ("queries_running", "gauge", "Queries under evaluation.", engine.running),
+            ("queries_running_long", "gauge", "Queries beyond their first time slice.", engine.running_long),
+            ("queries_waiting", "gauge", "Queries that wait for an evaluator.", engine.waiting),
+            ("engine_memory_bytes", "gauge", "Memory of the engine's processes.", engine.memory_bytes),
+        ):
+            yield from _family(name, kind, text, [("", value)])
+        yield "# TYPE process_cpu_seconds_total counter"
+        yield f"process_cpu_seconds_total {time.process_time():.3f}"
+        yield "# TYPE process_resident_memory_bytes gauge"
+        yield f"process_resident_memory_bytes {_resident()}"
+        yield "# TYPE process_start_time_seconds gauge"
+        yield f"process_start_time_seconds {self._began:.3f}"
+
+
+def _head(name: str, kind: str, text: str) -> Iterator[str]:
+    yield f"# HELP rsm_graph_{name} {text}"
+    yield f"# TYPE rsm_graph_{name} {kind}"
+
+
+def _family(name: str, kind: str, text: str, samples: Iterable[tuple[str, float]]) -> Iterator[str]:
+    yield from _head(name, kind, text)
+    for labels, value in samples:
+        yield f"rsm_graph_{name}{{{labels}}} {value}" if labels else f"rsm_graph_{name} {value}"
+
+
+def _resident() -> int:
+    """Return the resident memory of this process in bytes; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+    except OSError:
+        return 0

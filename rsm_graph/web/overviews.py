@@ -1,0 +1,578 @@
+"""What the pages about the whole show: the mission at a glance, the vocabulary, shapes, code lists, the release."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyoxigraph as ox
+
+from rsm_graph import catalog, project, validation
+from rsm_graph.errors import InputError
+from rsm_graph.namespaces import KINDS, VOCABULARIES
+from rsm_graph.shapes import Constraint
+from rsm_graph.web import views
+from rsm_graph.web.site import Site
+from rsm_graph.web.views import Shown, Table
+
+_OWL, _RDFS, _SKOS, _DCT, _ORG, _VOID = (VOCABULARIES[n] for n in ("owl", "rdfs", "skos", "dcterms", "org", "void"))
+_PROPERTY_KINDS = (_OWL + "ObjectProperty", _OWL + "DatatypeProperty", _OWL + "AnnotationProperty")
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the ontology, as its documentation shows it."""
+
+    iri: str
+    name: str
+    labels: tuple[Shown, ...]
+    definition: str
+    notes: tuple[str, ...]
+    facts: tuple[tuple[str, tuple[Shown, ...]], ...]
+    uses: int
+    examples: tuple[tuple[Shown, ...], ...]
+
+    @property
+    def label(self) -> str:
+        return self.labels[0].text if self.labels else self.name
+
+
+@dataclass(frozen=True)
+class Ontology:
+    """The vocabulary: its header and its terms."""
+
+    title: str
+    facts: tuple[views.Property, ...]
+    description: str
+    classes: tuple[Term, ...]
+    properties: tuple[Term, ...]
+    others: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One code list."""
+
+    thing: views.Thing
+    name: str
+    concepts: tuple[views.Thing, ...]
+
+
+@dataclass(frozen=True)
+class Documented:
+    """A constraint with its two examples."""
+
+    constraint: Constraint
+    checks: int
+    results: int
+    valid: str
+    invalid: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """The release: what it holds."""
+
+    thing: views.Thing
+    counts: tuple[tuple[str, int], ...]
+    classes: tuple[tuple[Shown, int], ...]
+    properties: tuple[tuple[Shown, int], ...]
+    linksets: tuple[tuple[str, int], ...]
+    vocabularies: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of thing with the number of them."""
+
+    name: str
+    heading: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A contribution as a bar: ``share`` of the largest, in per cent."""
+
+    nation: Shown
+    troops: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Home:
+    """The mission at a glance. Whatever the dataset does not say is empty, and its part of the page left out."""
+
+    mission: views.Thing | None = None
+    dates: str = ""
+    leader: Shown | None = None
+    purposes: tuple[Shown, ...] = ()
+    predecessor: Shown | None = None
+    figures: tuple[tuple[str, str, str], ...] = ()
+    commands: tuple[tuple[Shown, tuple[Shown, ...], tuple[Shown, ...], tuple[Shown, ...]], ...] = ()
+    bars: tuple[Bar, ...] = ()
+    edition: Shown | None = None
+    events: tuple[tuple[Shown, Shown], ...] = ()
+    kinds: tuple[Kind, ...] = field(default=())
+
+
+def license_of(site: Site) -> str:
+    """Return the IRI of the dataset's licence; empty where it names none."""
+    index, dataset = site.release.index, site.release.dataset
+    found = index.values(dataset.iri("id/dataset/rsm"), _DCT + "license")
+    return str(found[0].value) if found else ""
+
+
+def citation(site: Site, iri: str) -> str:
+    """Return how to cite one thing of this release."""
+    publisher = site.title or "rsm-graph"
+    year = site.release.modified.year
+    return f"“{views.name(site, iri)}”. {publisher}, release {site.release.version}, {year}. {iri}"
+
+
+def kinds(site: Site) -> tuple[Kind, ...]:
+    """Return the kinds of things that the dataset has, in the order of the model."""
+    start = len(site.release.dataset.iri("id/"))
+    counts = Counter(iri[start:].partition("/")[0] for iri in site.release.index.things)
+    return tuple(Kind(kind, kind_heading(kind), counts[kind]) for kind in KINDS if counts[kind])
+
+
+def kind_heading(kind: str) -> str:
+    """Return the heading of a kind of thing."""
+    words = {
+        "legal": "Legal instruments",
+        "strength": "Strength figures",
+        "alliance-status": "Alliance statuses",
+        "source": "Sources and passages",
+        "person": "People",
+    }
+    return words.get(kind) or views.plural(kind.replace("-", " ")).capitalize()
+
+
+def of_kind(site: Site, kind: str) -> tuple[Table, ...]:
+    """Return all things of a kind, a table for each class."""
+    start = site.release.dataset.iri(f"id/{kind}/")
+    groups: dict[str, list[str]] = defaultdict(list)
+    for iri in site.release.index.things:
+        if iri.startswith(start):
+            groups[views.main_class(site, iri)].append(iri)
+    return tuple(
+        views.table(site, iris, kind_class)
+        for kind_class, iris in sorted(groups.items(), key=lambda g: (-len(g[1]), g[0]))
+    )
+
+
+def _instances(site: Site, local: str) -> list[str]:
+    """Return the instances of a class of the ontology or of a class below it, in order."""
+    index, found = site.release.index, set()
+    pending = [site.term(local)]
+    while pending:
+        current = pending.pop()
+        for statement in index.mentioning(current):
+            if not statement.accepted or not isinstance(statement.subject, ox.NamedNode):
+                continue
+            if statement.predicate == VOCABULARIES["rdf"] + "type":
+                found.add(statement.subject.value)
+            elif statement.predicate == _RDFS + "subClassOf":
+                pending.append(statement.subject.value)
+    return sorted(found)
+
+
+def home(site: Site) -> Home:
+    """Return the mission at a glance: the mission that most statements are about."""
+    index = site.release.index
+    missions = sorted(_instances(site, "Mission"), key=lambda iri: -len(index.mentioning(iri)))
+    if not missions:
+        return Home(kinds=kinds(site))
+    mission = missions[0]
+
+    def values(iri: str, name: str) -> list[Shown]:
+        return [views.term(site, v) for v in index.values(iri, views.property_iri(site, name))]
+
+    def one(iri: str, name: str) -> Shown | None:
+        return next(iter(values(iri, name)), None)
+
+    start, end = one(mission, "startDate"), one(mission, "endDate")
+    edition = _latest_edition(site, mission)
+    bars = _bars(site, edition) if edition else ()
+    return Home(
+        mission=views.thing(site, mission),
+        dates=" – ".join(d.text for d in (start, end) if d) if end else (f"since {start.text}" if start else ""),
+        leader=one(mission, "ledBy"),
+        purposes=tuple(values(mission, "purpose")),
+        predecessor=one(mission, "predecessor"),
+        figures=tuple(_figures(site, mission, edition)),
+        commands=tuple(_commands(site, mission)),
+        bars=bars,
+        edition=views.term(site, ox.NamedNode(edition)) if edition else None,
+        events=tuple(_events(site, mission)),
+        kinds=kinds(site),
+    )
+
+
+def _latest_edition(site: Site, mission: str) -> str:
+    index = site.release.index
+    editions = []
+    for iri in _instances(site, "Edition"):
+        complete = any(v.value == "complete" for v in index.values(iri, site.term("transcription")))
+        about = any(v.value == mission for v in index.values(iri, site.term("mission")))
+        dates = [str(v.value) for v in index.values(iri, site.term("asOf"))]
+        if complete and about:
+            editions.append((max(dates, default=""), iri))
+    return max(editions, default=("", ""))[1]
+
+
+def _number(site: Site, iri: str, name: str) -> int | None:
+    values = site.release.index.values(iri, site.term(name))
+    return next((int(v.value) for v in values if str(v.value).isdigit()), None)
+
+
+def _bars(site: Site, edition: str) -> tuple[Bar, ...]:
+    index = site.release.index
+    found = []
+    for statement in index.mentioning(edition):
+        if statement.predicate == site.term("edition") and isinstance(statement.subject, ox.NamedNode):
+            troops = _number(site, statement.subject.value, "troops")
+            nations = index.values(statement.subject.value, site.term("nation"))
+            if troops is not None and nations:
+                found.append((troops, views.term(site, nations[0])))
+    largest = max((troops for troops, _ in found), default=1)
+    ordered = sorted(found, key=lambda pair: (-pair[0], pair[1].key))
+    return tuple(Bar(nation, troops, 100 * troops / largest) for troops, nation in ordered)
+
+
+def _figures(site: Site, mission: str, edition: str) -> Iterator[tuple[str, str, str]]:
+    """Yield figures worth knowing first: number, what it counts, where it leads."""
+    if edition:
+        total, nations = _number(site, edition, "printedTotal"), _number(site, edition, "printedNationCount")
+        if total is not None:
+            yield f"{total:,}", f"troops, {views.name(site, edition)}", site.address(edition)
+        if nations is not None:
+            yield f"{nations}", "contributing nations", site.address(edition)
+    for words, local, kind in (
+        ("tenures of posts", "Tenure", "tenure"),
+        ("events", "Event", "event"),
+        ("source documents", "SourceDocument", "source"),
+    ):
+        count = len(_instances(site, local))
+        if count:
+            yield f"{count:,}", words, f"{site.prefix}/browse/{kind}"
+
+
+def _commands(
+    site: Site, mission: str
+) -> Iterator[tuple[Shown, tuple[Shown, ...], tuple[Shown, ...], tuple[Shown, ...]]]:
+    """Yield the commands of a mission with headquarters, lead nation and the holder of their post known last."""
+    index = site.release.index
+    for statement in index.mentioning(mission):
+        if statement.predicate != _ORG + "subOrganizationOf" or not isinstance(statement.subject, ox.NamedNode):
+            continue
+        command = statement.subject.value
+        if site.term("Command") not in index.types(command) or not statement.accepted:
+            continue
+        sites = tuple(views.term(site, v) for v in index.values(command, site.term("headquarters")))
+        leads = tuple(views.term(site, v) for v in index.values(command, site.term("leadNation")))
+        yield views.term(site, ox.NamedNode(command)), sites, leads, tuple(_last_holder(site, command))
+
+
+def _last_holder(site: Site, command: str) -> Iterator[Shown]:
+    index = site.release.index
+    tenures = []
+    for post in index.mentioning(command):
+        commands_it = any("commander" in str(v.value) for v in index.values(post.subject.value, _ORG + "role"))
+        if post.predicate == _ORG + "postIn" and commands_it:
+            for tenure in index.mentioning(post.subject.value):
+                if tenure.predicate == site.term("post") and tenure.accepted:
+                    names = ("startDate", "attestedOn", "endDate")
+                    dates = [str(v.value) for n in names for v in index.values(tenure.subject.value, site.term(n))]
+                    tenures.append((max(dates, default=""), tenure.subject.value))
+    if tenures:
+        for holder in index.values(max(tenures)[1], site.term("holder")):
+            yield views.term(site, holder)
+
+
+def _events(site: Site, mission: str) -> Iterator[tuple[Shown, Shown]]:
+    """Yield the events that concern a mission, in order."""
+    index = site.release.index
+    found = []
+    for iri in _instances(site, "Event"):
+        dates = [v for name in ("date", "startDate") for v in index.values(iri, site.term(name))]
+        concerns = {str(v.value) for v in index.values(iri, site.term("concerns"))}
+        if dates and mission in concerns:
+            found.append((str(dates[0].value), iri, dates[0]))
+    for _, iri, date in sorted(found):
+        yield views.term(site, date), views.term(site, ox.NamedNode(iri))
+
+
+def ontology(site: Site) -> Ontology:
+    """Return the vocabulary with an example of each term from the data."""
+    index, dataset = site.release.index, site.release.dataset
+    header = dataset.iri("ontology")
+    start = site.term("")
+    own = sorted({q.subject.value for q in dataset.graphs.get(dataset.iri("graph/ontology"), ())
+                  if isinstance(q.subject, ox.NamedNode) and q.subject.value.startswith(start)})  # fmt: skip
+    classes, properties, others = [], [], []
+    for iri in own:
+        types = set(index.types(iri))
+        if _OWL + "Class" in types:
+            classes.append(iri)
+        elif types & set(_PROPERTY_KINDS):
+            properties.append(iri)
+        elif index.label(iri):
+            others.append(iri)
+    described = views.thing(site, header) if header in index else None
+    hidden = {_DCT + "title", _DCT + "description", VOCABULARIES["sh"] + "declare"}
+    return Ontology(
+        title=described.label if described else "Vocabulary",
+        facts=tuple(p for p in described.properties if p.iri not in hidden) if described else (),
+        description=_english(site, header, _DCT + "description"),
+        classes=tuple(_term(site, iri) for iri in classes),
+        properties=tuple(_term(site, iri) for iri in properties),
+        others=tuple(_term(site, iri) for iri in others),
+    )
+
+
+def _english(site: Site, iri: str, predicate: str) -> str:
+    values = site.release.index.values(iri, predicate)
+    best = sorted(values, key=lambda v: getattr(v, "language", "") not in ("en", None))
+    return str(best[0].value) if best else ""
+
+
+def _term(site: Site, iri: str) -> Term:
+    index = site.release.index
+    labels = sorted(index.values(iri, _RDFS + "label"), key=lambda v: getattr(v, "language", "") != "en")
+    facts = []
+    for heading, predicate in (
+        ("subclass of", _RDFS + "subClassOf"),
+        ("subproperty of", _RDFS + "subPropertyOf"),
+        ("domain", _RDFS + "domain"),
+        ("range", _RDFS + "range"),
+        ("inverse of", _OWL + "inverseOf"),
+        ("disjoint with", _OWL + "disjointWith"),
+    ):
+        values = tuple(_short(site, v.value) for v in index.values(iri, predicate))
+        if values:
+            facts.append((heading, values))
+    for heading, predicate in (
+        ("subclasses", _RDFS + "subClassOf"),
+        ("subproperties", _RDFS + "subPropertyOf"),
+        ("properties of it", _RDFS + "domain"),
+        ("properties that lead to it", _RDFS + "range"),
+    ):
+        values = tuple(_short(site, s.subject.value) for s in index.mentioning(iri) if s.predicate == predicate)
+        if values:
+            facts.append((heading, values))
+    if _OWL + "FunctionalProperty" in index.types(iri):
+        facts.append(("at most one value", (Shown("yes"),)))
+    of_type = [s for s in index.mentioning(iri) if s.predicate == VOCABULARIES["rdf"] + "type" and s.accepted]
+    statements = site.statements_by_predicate.get(iri, ())
+    examples: list[tuple[Shown, ...]] = [(views.term(site, s.subject),) for s in of_type[:2]]
+    for triple in statements[:1]:
+        examples.append((views.term(site, triple.subject), _short(site, iri), views.term(site, triple.object)))
+    return Term(
+        iri=iri,
+        name=iri.removeprefix(site.term("")),
+        labels=tuple(views.term(site, v) for v in labels),
+        definition=_english(site, iri, _SKOS + "definition"),
+        notes=tuple(str(v.value) for v in index.values(iri, _SKOS + "scopeNote")),
+        facts=tuple(facts),
+        uses=len(of_type) + len(statements),
+        examples=tuple(examples),
+    )
+
+
+def _short(site: Site, iri: str) -> Shown:
+    """Return a term of a vocabulary by its prefixed name."""
+    return Shown(site.short(iri), site.address(iri), external=not iri.startswith(site.base), title=iri)
+
+
+def shapes(site: Site) -> dict[str, list[Documented]]:
+    """Return the constraints by topic, each with its examples where they are at hand."""
+    report = site.release.report
+    found: dict[str, list[Documented]] = defaultdict(list)
+    results = Counter(result.constraint for result in report.results)
+    for constraint in report.constraints.values():
+        found[constraint.topic].append(
+            Documented(
+                constraint,
+                report.checks.get(constraint.iri, 0),
+                results[constraint.iri] + report.truncated.get(constraint.iri, 0),
+                _example(constraint.name, "valid"),
+                _example(constraint.name, "invalid"),
+            )
+        )
+    return dict(found)
+
+
+def _example(name: str, kind: str) -> str:
+    for folder in _example_folders():
+        for ending in ("ttl", "trig"):
+            path = folder / name / f"{kind}.{ending}"
+            if path.is_file():
+                lines = path.read_text(encoding="utf-8").splitlines()
+                return "\n".join(line for line in lines if not line.lower().startswith("@prefix")).strip()
+    return ""
+
+
+def _example_folders() -> list[Path]:
+    try:
+        root = project.root()
+    except InputError:
+        return []
+    return [root / "shape-examples", root / "tests" / "shapes"]
+
+
+def validation_of(site: Site, iri: str) -> list[Constraint]:
+    """Return the constraints that a thing was checked against."""
+    return validation.shapes_of(iri, site.release.dataset, validation.project_shapes(site.base))
+
+
+def schemes(site: Site) -> list[Scheme]:
+    """Return the code lists."""
+    index = site.release.index
+    of_class = [s.subject.value for s in index.mentioning(_SKOS + "ConceptScheme") if s.accepted]
+    return sorted((scheme(site, iri) for iri in dict.fromkeys(of_class)), key=lambda s: s.thing.label)
+
+
+def scheme(site: Site, iri: str) -> Scheme:
+    """Return one code list with its concepts."""
+    index = site.release.index
+    members = [s.subject.value for s in index.mentioning(iri) if s.predicate == _SKOS + "inScheme" and s.accepted]
+    name = iri.removeprefix(site.release.dataset.iri("id/concept/"))
+    notation = _SKOS + "notation"
+
+    def order(concept: str) -> tuple[str, str]:
+        return next((str(v.value) for v in index.values(concept, notation)), "~"), concept
+
+    things = tuple(views.thing(site, concept) for concept in sorted(dict.fromkeys(members), key=order))
+    return Scheme(views.thing(site, iri), name, things)
+
+
+def release(site: Site) -> Release:
+    """Return what the release holds, by its own description."""
+    index, dataset = site.release.index, site.release.dataset
+    iri = catalog.release_iri(dataset)
+    counted = ("triples", "entities", "distinctSubjects", "distinctObjects", "classes", "properties", "documents")
+    counts = []
+    for name in counted:
+        for value in index.values(iri, _VOID + name):
+            counts.append((views.property_label(site, _VOID + name), int(value.value)))
+
+    def partitions(kind: str, of: str, figure: str) -> Iterator[tuple[Shown, int]]:
+        for node in index.values(iri, _VOID + kind):
+            terms = index.values(node.value, _VOID + of)
+            numbers = index.values(node.value, _VOID + figure)
+            if terms and numbers:
+                yield _short(site, str(terms[0].value)), int(numbers[0].value)
+
+    linksets = []
+    for node in index.values(iri, _VOID + "subset"):
+        numbers = index.values(node.value, _VOID + "triples")
+        if numbers:
+            linksets.append((index.label(node.value) or node.value, int(numbers[0].value)))
+    return Release(
+        thing=views.thing(site, dataset.iri("id/dataset/rsm")),
+        counts=tuple(counts),
+        classes=_largest(partitions("classPartition", "class", "entities")),
+        properties=_largest(partitions("propertyPartition", "property", "triples")),
+        linksets=tuple(linksets),
+        vocabularies=tuple(_short(site, str(v.value)) for v in index.values(iri, _VOID + "vocabulary")),
+    )
+
+
+def _largest(rows: Iterable[tuple[Shown, int]]) -> tuple[tuple[Shown, int], ...]:
+    return tuple(sorted(rows, key=lambda row: (-row[1], row[0].text)))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A source document with what it supports."""
+
+    shown: Shown
+    publisher: tuple[Shown, ...]
+    issued: tuple[Shown, ...]
+    reliability: str
+    passages: int
+    statements: int
+    contested: int
+
+
+def sources(site: Site) -> dict[str, list[Document]]:
+    """Return the source documents by reliability."""
+    index, dataset = site.release.index, site.release.dataset
+    found: dict[str, list[Document]] = {"primary": [], "secondary": [], "tertiary": []}
+    for iri in _instances(site, "SourceDocument"):
+        passages = [s.subject.value for s in index.mentioning(iri) if s.predicate == _DCT + "isPartOf"]
+        issued = [
+            views.term(site, v)
+            for p in (_DCT + "issued", site.term("issuedNotBefore"), site.term("issuedNotAfter"))
+            for v in index.values(iri, p)
+        ]
+        reliability = next((str(v.value) for v in index.values(iri, site.term("reliability"))), "")
+        found.setdefault(reliability, []).append(
+            Document(
+                views.term(site, ox.NamedNode(iri)),
+                tuple(views.term(site, v) for v in index.values(iri, _DCT + "publisher")),
+                tuple(issued),
+                reliability,
+                len(passages),
+                sum(len(dataset.graphs.get(p, ())) for p in passages),
+                sum(len(dataset.graphs.get(p, ())) for p in passages if p in dataset.excluded_graphs),
+            )
+        )
+    for documents in found.values():
+        documents.sort(key=lambda d: (-d.statements, d.shown.key))
+    return {name: documents for name, documents in found.items() if documents}
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One search result: the thing, its kind, and the name that matched when it is not the label."""
+
+    shown: Shown
+    kind: str
+    matched: str = ""
+
+
+def folded(text: str) -> str:
+    """Return text without case and accents, for comparison."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in plain if not unicodedata.combining(c))
+
+
+def search(site: Site, wanted: str, limit: int = 50) -> list[Hit]:
+    """Return the things whose names hold every word of ``wanted``, the closest first."""
+    words = re.findall(r"\w+", folded(wanted))
+    if not words:
+        return []
+    scored = []
+    for iri, names in site.search_names.items():
+        best: tuple[int, str] | None = None
+        for name in names:
+            score = _score(folded(name), words)
+            if score and (best is None or score > best[0]):
+                best = score, name
+        if best:
+            passage = "Passage" in views.main_class(site, iri)
+            scored.append((-best[0] + passage, -len(site.release.index.mentioning(iri)), iri, best[1]))
+    hits = []
+    for _, _, iri, matched in sorted(scored)[:limit]:
+        shown = views.term(site, ox.NamedNode(iri))
+        kind = site.release.index.label(views.main_class(site, iri))
+        hits.append(Hit(shown, kind, matched if folded(matched) != folded(shown.text) else ""))
+    return hits
+
+
+def _score(name: str, words: list[str]) -> int:
+    """Return 0 when a word is missing, else more the closer the name is to the words."""
+    if any(word not in name for word in words):
+        return 0
+    parts = re.findall(r"\w+", name)
+    if parts == words:
+        return 8
+    starts = sum(any(part.startswith(word) for part in parts) for word in words)
+    return 1 + 2 * (starts == len(words)) + (name.startswith(words[0])) + 2 * (set(words) <= set(parts))

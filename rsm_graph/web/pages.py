@@ -1,0 +1,231 @@
+"""Pages about the whole: home, search, sources, queries; and what operators and crawlers ask for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
+
+from rsm_graph import engine, formats
+from rsm_graph.engine.screen import form_of
+from rsm_graph.errors import InputError
+from rsm_graph.formats import SOLUTIONS, TRIPLES, Format
+from rsm_graph.negotiation import negotiate
+from rsm_graph.web import overviews, problems, sparql, views
+from rsm_graph.web.observe import Observer
+from rsm_graph.web.problems import HttpProblem
+from rsm_graph.web.replies import FOREVER, NEVER, Reply
+from rsm_graph.web.resources import HTML, page_reply, unknown
+from rsm_graph.web.security import DATA_HEADERS
+from rsm_graph.web.site import Site
+
+_JSON = Format("json", "JSON", "application/json", "solutions")
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+
+def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRouter:
+    """Return the addresses of the pages."""
+    router = APIRouter(default_response_class=Response)
+    index = site.release.index
+
+    @router.get("/", tags=["pages"], summary="The mission at a glance")
+    async def home(request: Request) -> Response:
+        # The base IRI itself is no document in any RDF format; who asks for one gets the dataset's description.
+        chosen = negotiate(request.headers.get("accept", ""), (HTML, *TRIPLES))
+        if chosen is not HTML:
+            location = ("location", f"{site.prefix}/dataset")
+            return Reply(b"", "", status=303, extra=[*DATA_HEADERS, location])
+        return page_reply(site, "home.html", home=overviews.home(site))
+
+    @router.get("/browse", tags=["pages"], summary="The kinds of things")
+    async def browse() -> Response:
+        return page_reply(site, "browse.html", kinds=overviews.kinds(site))
+
+    @router.get("/browse/{kind}", tags=["pages"], summary="All things of a kind")
+    async def things(kind: str) -> Response:
+        tables = overviews.of_kind(site, kind)
+        if not tables:
+            raise unknown(f"/browse/{kind}")
+        return page_reply(site, "kind.html", heading=overviews.kind_heading(kind), tables=tables, kind=kind)
+
+    @router.get("/search", tags=["pages"], summary="Things by name: a page or JSON")
+    async def search(request: Request, q: str = Query("", max_length=200)) -> Response:
+        chosen = negotiate(request.headers.get("accept", ""), (HTML, _JSON))
+        hits = overviews.search(site, q)
+        if chosen is HTML:
+            return page_reply(site, "search.html", wanted=q, hits=hits)
+        found = [{"iri": h.shown.title, "label": h.shown.text, "kind": h.kind, "matched": h.matched} for h in hits]
+        return _json({"query": q, "results": found})
+
+    @router.get("/sources", tags=["pages"], summary="The source documents by reliability")
+    async def sources() -> Response:
+        return page_reply(site, "sources.html", groups=overviews.sources(site))
+
+    @router.get("/queries", tags=["sparql"], summary="The example queries")
+    async def queries() -> Response:
+        return page_reply(site, "queries.html", queries=site.queries.values())
+
+    @router.get("/queries/{name}", tags=["sparql"], summary="An example query with its answer; .csv and so on: the answer")
+    async def query(request: Request, name: str) -> Response:
+        stem, _, ending = name.partition(".")
+        text = site.queries.get(stem)
+        if text is None:
+            raise unknown(f"/queries/{name}")
+        offered = SOLUTIONS if form_of(text.text) in ("SELECT", "ASK") else TRIPLES
+        if ending == "rq":
+            return Reply(text.text.encode(), f"{sparql.QUERY_TYPE}; charset=utf-8", extra=DATA_HEADERS, vary="")
+        wanted = offered[0]
+        if ending:
+            try:
+                wanted = formats.by_name(ending, offered)
+            except InputError:
+                raise unknown(f"/queries/{name}") from None
+        client = request.client.host if request.client else ""
+        asked = engine.Query(text.text, client=client, format=wanted.name)
+        answer = await endpoint.answer(asked, wanted.media_type)
+        if ending:
+            return answer
+        if isinstance(answer, Reply) and offered is SOLUTIONS:
+            table: views.Solutions | None = views.solutions(site, json.loads(answer.content), 1000)
+        else:
+            table = None
+        return page_reply(site, "query.html", text=text, table=table, offered=offered)
+
+    @router.get("/health/live", tags=["operation"], summary="Whether this process answers")
+    async def live() -> Response:
+        return Reply(b"ok\n", "text/plain; charset=utf-8", cache=NEVER, vary="")
+
+    @router.get("/health/ready", tags=["operation"], summary="Whether queries are answered: runs one")
+    async def ready() -> Response:
+        answer = await site.engine.evaluate(engine.Query("ASK {}", format="json", client="health"))
+        if b"true" not in answer.data:
+            raise HttpProblem(problems.UNEXPECTED, "ASK {} did not answer true.")
+        return Reply(b"ok\n", "text/plain; charset=utf-8", cache=NEVER, vary="")
+
+    @router.get("/metrics", tags=["operation"], summary="Metrics in the Prometheus text format")
+    async def metrics() -> Response:
+        return Reply(observer.metrics(), "text/plain; version=0.0.4; charset=utf-8", cache=NEVER, vary="")
+
+    @router.get("/openapi.json", tags=["operation"], summary="This interface in OpenAPI 3.1")
+    async def openapi(request: Request) -> Response:
+        return _json(_openapi(site, request))
+
+    @router.get("/docs", tags=["pages"], summary="This interface, for people")
+    async def docs(request: Request) -> Response:
+        return page_reply(site, "docs.html", paths=_openapi(site, request)["paths"], problems=problems.ALL)
+
+    @router.get("/sitemap.xml", tags=["operation"], summary="All pages, for crawlers")
+    async def sitemap(request: Request) -> Response:
+        kinds = [f"/browse/{kind.name}" for kind in overviews.kinds(site)]
+        fixed = ["/", "/browse", "/queries", "/sparql", "/download/", "/ontology", "/shapes", "/concepts", "/dataset"]
+        paths = [*fixed, "/validation", "/sources", "/docs", *kinds, *(f"/queries/{name}" for name in site.queries)]
+        addresses = [f"{site.prefix}{path}" for path in paths] + [site.address(iri) for iri in index.things]
+        origin = site.origin(request.scope).removesuffix(site.prefix) if site.prefix else site.origin(request.scope)
+        body = site.render("sitemap.xml", addresses=addresses, origin=origin, modified=site.release.modified)
+        return Reply(body, "application/xml", modified=site.release.modified, vary="")
+
+    @router.get("/robots.txt", tags=["operation"], summary="What crawlers may read")
+    async def robots(request: Request) -> Response:
+        lines = ["User-agent: *", *(f"Disallow: {site.prefix}{p}" for p in ("/sparql?", "/search?", "/metrics"))]
+        lines += ["Allow: /", "", f"Sitemap: {site.origin(request.scope)}/sitemap.xml", ""]
+        return Reply("\n".join(lines).encode(), "text/plain; charset=utf-8", vary="")
+
+    by_address = {address: content for address, content in site.assets.values()}
+
+    @router.get("/static/{name:path}", include_in_schema=False)
+    async def static(name: str) -> Response:
+        content = by_address.get(name)
+        if content is None:
+            raise unknown(f"/static/{name}")
+        media_type = _MEDIA_TYPES["." + name.rpartition(".")[2]]
+        return Reply(content, media_type, cache=FOREVER, vary="", extra=DATA_HEADERS)
+
+    @router.get("/favicon.ico", include_in_schema=False)
+    async def favicon() -> Response:
+        return Reply(site.assets["icon.svg"][1], "image/svg+xml", vary="", extra=DATA_HEADERS)
+
+    return router
+
+
+def _json(content: Any) -> Reply:
+    body = json.dumps(content, ensure_ascii=False, indent=1).encode()
+    return Reply(body, "application/json", extra=DATA_HEADERS)
+
+
+def _openapi(site: Site, request: Request) -> dict[str, Any]:
+    app = request.app
+    described = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, routes=app.routes,
+        license_info=app.license_info, servers=[{"url": site.prefix or "/"}],
+    )  # fmt: skip
+    problem = {
+        "description": "A problem (RFC 9457)",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = problem
+    described["paths"]["/sparql"] = _sparql_paths(problem)
+    described["components"] = {"schemas": {"Problem": _PROBLEM_SCHEMA}}
+    return described
+
+
+_PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "remedy": {"type": "string"},
+        "line": {"type": "integer"},
+        "column": {"type": "integer"},
+    },
+}
+
+
+def _sparql_paths(problem: dict[str, Any]) -> dict[str, Any]:
+    text = {"type": "string"}
+    graphs = {"type": "array", "items": {"type": "string", "format": "iri"}}
+
+    def parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+        return {"name": name, "in": "query", "schema": schema, "style": "form", "explode": True}
+
+    datasets = [parameter("default-graph-uri", graphs), parameter("named-graph-uri", graphs)]
+    content = {f.media_type: {"schema": text} for f in (*SOLUTIONS, *TRIPLES)}
+    responses = {"200": {"description": "The answer, whole", "content": content}, "default": problem}
+    form = {
+        "type": "object",
+        "required": ["query"],
+        "properties": {"query": text, "default-graph-uri": graphs, "named-graph-uri": graphs},
+    }
+    common = {"tags": ["sparql"], "responses": responses}
+    return {
+        "get": {
+            **common,
+            "operationId": "sparql_get",
+            "summary": "A SPARQL query; without one, the service description or the editor",
+            "parameters": [parameter("query", text), *datasets],
+        },
+        "post": {
+            **common,
+            "operationId": "sparql_post",
+            "summary": "A SPARQL query in the body; the method QUERY does the same",
+            "parameters": datasets,
+            "requestBody": {
+                "required": True,
+                "content": {sparql.QUERY_TYPE: {"schema": text}, sparql.FORM_TYPE: {"schema": form}},
+            },
+        },
+    }

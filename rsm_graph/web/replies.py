@@ -1,0 +1,282 @@
+"""One kind of answer for everything this server sends: bytes that are known whole before the first is sent.
+
+A :class:`Reply` knows its validators (RFC 9110, 8.8), its compressed variants and, where that makes sense, byte
+ranges. It is made once, may be kept by :class:`Kept`, and answers any number of requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
+
+import zstandard
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from rsm_graph.engine import Answer
+
+Header = tuple[bytes, bytes]
+
+SHARED = "public, max-age=60"
+"""For what a new release changes: caches ask again after a minute, and get a 304."""
+FOREVER = "public, max-age=31536000, immutable"
+"""For what carries a digest of its content in its address."""
+NEVER = "no-store"
+
+_SMALL = 860
+"""Bytes below which compression gains nothing on the wire."""
+_LONG = 512 * 1024
+"""Bytes from which work on a body leaves the event loop."""
+_COMPRESSIBLE = re.compile(r"text/|application/(?!gzip|zstd|octet-stream)|image/svg")
+_RANGE = re.compile(rb"bytes=(\d*)-(\d*)$")
+
+
+def head(scope: Scope) -> dict[bytes, bytes]:
+    """Return the request's header fields by lower-case name; lines of one name are joined (RFC 9110, 5.3)."""
+    found: dict[bytes, bytes] | None = scope.get("rsm_graph.head")
+    if found is None:
+        lines: list[Header] = scope["headers"]
+        found = dict(lines)
+        if len(found) != len(lines):
+            found = {}
+            for name, value in lines:
+                found[name] = found[name] + b", " + value if name in found else value
+        scope["rsm_graph.head"] = found
+    return found
+
+
+class Reply(Response):
+    """A whole answer. ``extra`` are further header fields; a status other than 200 has no validators.
+
+    ``vary`` names the request fields that chose it, beside ``Accept-Encoding``; ``ranges`` lets clients ask for
+    a part (RFC 9110, 14) and is for files. ``keep`` says whether an equal request may get the same reply again.
+    """
+
+    def __init__(
+        self,
+        body: bytes,
+        content_type: str,
+        *,
+        status: int = 200,
+        extra: Iterable[tuple[str, str]] = (),
+        modified: datetime | None = None,
+        cache: str = SHARED,
+        vary: str = "Accept",
+        ranges: bool = False,
+        etag: str = "",
+        keep: bool = True,
+    ) -> None:
+        self.status_code = status
+        self.keep = keep and status in (200, 303) and cache != NEVER
+        self.content = body
+        self.background = None
+        self._ranges = ranges
+        self._modified = modified.replace(microsecond=0) if modified else None
+        self._etag = (etag or hashlib.blake2b(body, digest_size=12).hexdigest()) if status == 200 else ""
+        self._compressible = _COMPRESSIBLE.match(content_type) is not None and len(body) >= _SMALL
+        common = [(name.lower().encode(), value.encode("latin-1")) for name, value in extra]
+        common.append((b"cache-control", cache.encode()))
+        fields = ", ".join(filter(None, (vary, "Accept-Encoding" if self._compressible else "")))
+        if fields:
+            common.append((b"vary", fields.encode()))
+        if self._modified and status == 200:
+            common.append((b"last-modified", format_datetime(self._modified, usegmt=True).encode()))
+        if ranges:
+            common.append((b"accept-ranges", b"bytes"))
+        self._common = common
+        self._type = (b"content-type", content_type.encode()) if content_type else None
+        self._variants: dict[str, tuple[bytes, list[Header]]] = {"": (body, self._headers("", len(body)))}
+
+    @property
+    def size(self) -> int:
+        """Bytes that keeping this reply costs, its compressed variants counted in advance."""
+        return len(self.content) + (len(self.content) // 2 if self._compressible else 0) + 1500
+
+    def _headers(self, encoding: str, length: int) -> list[Header]:
+        lines = [(b"content-length", str(length).encode()), *self._common]
+        if self._type:
+            lines.append(self._type)
+        if self._etag:
+            lines.append((b"etag", self._tag(encoding)))
+        if encoding:
+            lines.append((b"content-encoding", encoding.encode()))
+        return lines
+
+    def _tag(self, encoding: str) -> bytes:
+        # A strong validator differs between the encoded forms of one thing (RFC 9110, 8.8.3.3).
+        return f'"{self._etag}-{encoding}"'.encode() if encoding else f'"{self._etag}"'.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["rsm_graph.reply"] = self
+        asked = head(scope)
+        encoding = preferred_encoding(asked.get(b"accept-encoding", b"")) if self._compressible else ""
+        if self._etag:
+            if self._unchanged(asked, encoding):
+                keep = [(n, v) for n, v in self._common if n not in (b"content-disposition", b"accept-ranges")]
+                await _send(send, 304, [*keep, (b"etag", self._tag(encoding))], b"")
+                return
+            if self._ranges and b"range" in asked and await self._part(asked, scope, send):
+                return
+        variant = self._variants.get(encoding)
+        if variant is None:
+            variant = await self._compress(encoding)
+        body, headers = variant
+        await _send(send, self.status_code, headers, b"" if scope.get("rsm_graph.bodiless") else body)
+
+    def _unchanged(self, asked: dict[bytes, bytes], encoding: str) -> bool:
+        known = asked.get(b"if-none-match")
+        if known is not None:  # wins over the date (RFC 9110, 13.2.2); compared weakly (13.1.2)
+            return known.strip() == b"*" or self._tag(encoding) in {
+                tag.strip().removeprefix(b"W/") for tag in known.split(b",")
+            }
+        since = asked.get(b"if-modified-since")
+        return bool(since and self._modified and _not_after(self._modified, since))
+
+    async def _part(self, asked: dict[bytes, bytes], scope: Scope, send: Send) -> bool:
+        """Answer with one range of the unencoded body; return whether the request had a range to answer.
+
+        A range of the encoded form is what the standard offers too, but clients that ask for encodings by habit
+        expect a part of the file.
+        """
+        condition = asked.get(b"if-range")
+        if condition is not None and condition != self._tag("") and not self._same_date(condition):
+            return False
+        matched = _RANGE.match(asked[b"range"].strip())
+        if matched is None or matched[0] == b"bytes=-":
+            return False
+        total = len(self.content)
+        if matched[1]:
+            start, end = int(matched[1]), min(int(matched[2] or total), total - 1)
+        else:
+            start, end = max(0, total - int(matched[2])), total - 1
+        if start > end or start >= total:
+            if matched[1] and matched[2] and int(matched[2]) < int(matched[1]):
+                return False  # not a valid range at all, so it is ignored (RFC 9110, 14.1.1)
+            await _send(send, 416, [(b"content-range", b"bytes */%d" % total), (b"content-length", b"0")], b"")
+            return True
+        body = self.content[start : end + 1]
+        place = (b"content-range", b"bytes %d-%d/%d" % (start, end, total))
+        headers = [*self._headers("", len(body)), place]
+        await _send(send, 206, headers, b"" if scope.get("rsm_graph.bodiless") else body)
+        return True
+
+    def _same_date(self, value: bytes) -> bool:
+        return bool(self._modified) and value == format_datetime(self._modified or _EPOCH, usegmt=True).encode()
+
+    async def _compress(self, encoding: str) -> tuple[bytes, list[Header]]:
+        if len(self.content) < _LONG:
+            packed = _packed(self.content, encoding)
+        else:
+            packed = await asyncio.to_thread(_packed, self.content, encoding)
+        variant = self._variants[encoding] = packed, self._headers(encoding, len(packed))
+        return variant
+
+    def add_variant(self, encoding: str, body: bytes) -> None:
+        """Take the compressed form from outside: a file that the build has written."""
+        self._variants[encoding] = body, self._headers(encoding, len(body))
+
+
+class Spooled(Response):
+    """An answer too long to keep: sent from its temporary file, a chunk at a time, with its length known."""
+
+    def __init__(self, answer: Answer, extra: Iterable[tuple[str, str]] = ()) -> None:
+        self.status_code = 200
+        self.background = None
+        self._answer = answer
+        self._headers: list[Header] = [
+            (b"content-type", answer.media_type.encode()),
+            (b"content-length", str(answer.length).encode()),
+            (b"cache-control", NEVER.encode()),
+            (b"vary", b"Accept"),
+            *((name.lower().encode(), value.encode("latin-1")) for name, value in extra),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        if not scope.get("rsm_graph.bodiless"):
+            async for chunk in self._answer.chunks():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class Kept:
+    """Replies kept in memory under keys, the least recently used dropped beyond a number of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._replies: OrderedDict[Hashable, tuple[Reply, int]] = OrderedDict()
+
+    @property
+    def size(self) -> int:
+        """Bytes kept now."""
+        return self._size
+
+    def __len__(self) -> int:
+        return len(self._replies)
+
+    def get(self, key: Hashable) -> Reply | None:
+        """Return the reply kept under ``key``."""
+        found = self._replies.get(key)
+        if found is None:
+            return None
+        self._replies.move_to_end(key)
+        return found[0]
+
+    def put(self, key: Hashable, reply: Reply) -> None:
+        """Keep a reply, unless it would take more than an eighth of all the room."""
+        size = reply.size
+        if size > self._limit // 8:
+            return
+        old = self._replies.pop(key, None)
+        self._size += size - (old[1] if old else 0)
+        self._replies[key] = (reply, size)
+        while self._size > self._limit:
+            _, (_, gone) = self._replies.popitem(last=False)
+            self._size -= gone
+
+
+@lru_cache(maxsize=256)
+def preferred_encoding(accepted: bytes) -> str:
+    """Return the content coding to use for an ``Accept-Encoding`` value: ``zstd``, ``gzip`` or ``""`` for none."""
+    weights: dict[str, float] = {}
+    for part in accepted.decode("latin-1").lower().split(","):
+        coding, _, parameter = part.partition(";")
+        name, _, value = parameter.strip().partition("=")
+        try:
+            weights[coding.strip()] = float(value) if name.strip() == "q" else 1.0
+        except ValueError:
+            weights[coding.strip()] = 0.0
+    anything = weights.get("*", 0.0)
+    best = max(("zstd", "gzip"), key=lambda coding: weights.get(coding, anything))
+    weight = weights.get(best, anything)
+    return best if weight > 0 and weight >= weights.get("identity", 0.0) else ""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _not_after(modified: datetime, since: bytes) -> bool:
+    try:
+        date = parsedate_to_datetime(since.decode("latin-1"))
+    except ValueError:
+        return False
+    return modified <= (date if date.tzinfo else date.replace(tzinfo=UTC))
+
+
+def _packed(body: bytes, encoding: str) -> bytes:
+    if encoding == "zstd":
+        return zstandard.ZstdCompressor(level=6).compress(body)
+    return gzip.compress(body, 6, mtime=0)
+
+
+async def _send(send: Send, status: int, headers: list[Header], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

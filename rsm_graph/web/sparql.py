@@ -1,0 +1,380 @@
+"""The SPARQL endpoint (SPARQL 1.1 Protocol, 2), as plain ASGI: every hop that a query does not take is time saved."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import pyoxigraph as ox
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from rsm_graph import catalog, formats
+from rsm_graph.engine import Answer, Query
+from rsm_graph.engine.screen import form_of
+from rsm_graph.errors import NotAcceptable, QueryRefused, RsmGraphError
+from rsm_graph.formats import SOLUTIONS, TRIPLES, Format
+from rsm_graph.namespaces import VOCABULARIES
+from rsm_graph.negotiation import negotiate
+from rsm_graph.web import problems, views
+from rsm_graph.web.problems import HttpProblem
+from rsm_graph.web.replies import NEVER, SHARED, Kept, Reply, Spooled, head
+from rsm_graph.web.security import DATA_HEADERS, PAGE_HEADERS
+from rsm_graph.web.site import Site
+
+METHODS = "GET, HEAD, POST, QUERY, OPTIONS"
+QUERY_TYPE = "application/sparql-query"
+FORM_TYPE = "application/x-www-form-urlencoded"
+UPDATE_TYPE = "application/sparql-update"
+
+HTML = Format("html", "HTML page", "text/html", "solutions", ("application/xhtml+xml",))
+"""What a browser asks for: the editor, or the answer as a page."""
+
+_PARAMETERS = ("query", "default-graph-uri", "named-graph-uri")
+_UPDATE_PARAMETERS = ("update", "using-graph-uri", "using-named-graph-uri")
+_NOT_A_FUNCTION = re.compile(r"\b(NOW|RAND|UUID|STRUUID|SERVICE)\b", re.IGNORECASE)
+"""Words of queries whose answer is no function of release and query, so that it is not kept."""
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]*")
+_BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_ROWS_ON_A_PAGE = 1000
+
+_RESULT_FORMATS = {
+    "json": "SPARQL_Results_JSON",
+    "xml": "SPARQL_Results_XML",
+    "csv": "SPARQL_Results_CSV",
+    "tsv": "SPARQL_Results_TSV",
+    "ttl": "Turtle",
+    "nt": "N-Triples",
+    "jsonld": "JSON-LD",
+    "rdf": "RDF_XML",
+}
+"""The names of formats in http://www.w3.org/ns/formats/ (SPARQL 1.1 Service Description, 3.2.8)."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A protocol request, read: the query, or none when the service description is wanted."""
+
+    query: Query | None
+
+
+class Endpoint:
+    """``/sparql`` of one site. ``/sparql.csv`` and its kin are the same with the format fixed by the address."""
+
+    def __init__(self, site: Site, kept: Kept) -> None:
+        self.site = site
+        self._kept = kept
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        accept = head(scope).get(b"accept", b"").decode("latin-1")
+        try:
+            reply = await self._reply(scope, receive, accept)
+        except RsmGraphError as error:
+            reply = problems.reply(error, accept, self.site)
+        await reply(scope, receive, send)
+
+    async def _reply(self, scope: Scope, receive: Receive, accept: str) -> Response:
+        pinned = scope["path"].rpartition("/sparql")[2].lstrip(".")
+        method = scope["method"]
+        if method == "OPTIONS":
+            return options(METHODS)
+        body = await read_body(scope, receive, self.site.settings.request_bytes, self.site.settings.request_timeout)
+        asked = read(method, scope["query_string"], head(scope), body)
+        if asked.query is None:
+            if pinned:
+                raise HttpProblem(problems.BAD_REQUEST, "The parameter query is missing.")
+            return self._description(accept, self.site.origin(scope))
+        client = scope.get("client")
+        query = replace(asked.query, client=client[0] if client else "", format=pinned)
+        work = asyncio.ensure_future(self.answer(query, accept))
+        return await unless_gone(work, receive)
+
+    async def answer(self, query: Query, accept: str) -> Response:
+        """Return the answer to a query: from memory, or from the engine.
+
+        Raises :class:`~rsm_graph.errors.NotAcceptable` and whatever the engine raises.
+        """
+        form = form_of(query.text)
+        if form is not None:
+            offered = SOLUTIONS if form in ("SELECT", "ASK") else TRIPLES
+            if query.format:
+                wanted = formats.by_name(query.format, offered)
+            elif "html" in accept and negotiate(accept, (*offered, HTML)) is HTML:
+                return await self._page(query)
+            else:
+                wanted = negotiate(accept, offered)
+            query = replace(query, format=wanted.name)
+        # An unknown form is a faulty query; the engine says what is wrong with it, and where.
+        key = (query.text, query.default_graphs, query.named_graphs, query.format)
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        answer = await self.site.engine.evaluate(replace(query, accept=accept))
+        fixed = _NOT_A_FUNCTION.search(query.text) is None
+        reply = _answered(answer, fixed)
+        if fixed and isinstance(reply, Reply):
+            self._kept.put(key, reply)
+        return reply
+
+    async def _page(self, query: Query) -> Response:
+        """Return the answer as a page."""
+        offered = SOLUTIONS if form_of(query.text) in ("SELECT", "ASK") else TRIPLES
+        reply = await self.answer(replace(query, format=offered[0].name), offered[0].media_type)
+        table: views.Solutions | None = None
+        text = ""
+        if isinstance(reply, Reply):
+            if offered is SOLUTIONS:
+                table = views.solutions(self.site, json.loads(reply.content), _ROWS_ON_A_PAGE)
+            else:
+                text = reply.content.decode()
+        body = await asyncio.to_thread(
+            self.site.render, "answer.html", query=query, table=table, text=text, offered=offered
+        )
+        return Reply(body, "text/html; charset=utf-8", extra=[*DATA_HEADERS, *PAGE_HEADERS])
+
+    def _description(self, accept: str, origin: str) -> Reply:
+        """Return the service description (SPARQL 1.1 Service Description), or the editor to a browser."""
+        chosen = negotiate(accept, (*TRIPLES, HTML))
+        if chosen is HTML:
+            body = self.site.render("sparql.html", text="", queries=self.site.queries.values())
+            return Reply(body, "text/html; charset=utf-8", extra=[*DATA_HEADERS, *PAGE_HEADERS])
+        body = formats.serialize(self._description_triples(f"{origin}/sparql"), chosen, self.site.names)
+        link = ("link", f'<{self.site.prefix}/dataset>; rel="describedby"')
+        return Reply(body, chosen.content_type, extra=[*DATA_HEADERS, link, ("accept-query", QUERY_TYPE)])
+
+    def _description_triples(self, endpoint: str) -> list[ox.Triple]:
+        dataset = self.site.release.dataset
+        release = catalog.release_iri(dataset)
+        sd = VOCABULARIES["sd"]
+        count = 'void:triples "{}"^^xsd:nonNegativeInteger'.format
+        formats_offered = " ".join(
+            f"<http://www.w3.org/ns/formats/{_RESULT_FORMATS[f.name]}> ,"
+            for f in (*SOLUTIONS, *TRIPLES)
+            if f.name in _RESULT_FORMATS
+        ).rstrip(" ,")
+        federated = " ; sd:feature sd:BasicFederatedQuery" if self.site.settings.allow_service else ""
+        lines = [
+            f"""<{endpoint}> a sd:Service ; sd:endpoint <{endpoint}> ; sd:supportedLanguage sd:SPARQL11Query ;
+            sd:resultFormat {formats_offered} ; sd:defaultDataset <{endpoint}#dataset>{federated} .
+            <{endpoint}#dataset> a sd:Dataset ; dcterms:isVersionOf <{release}> ;
+            sd:defaultGraph <{endpoint}#default-graph> .
+            <{endpoint}#default-graph> a sd:Graph, void:Dataset ; {count(len(dataset.default_triples))} ;
+            void:entities "{len(self.site.release.index.things)}"^^xsd:nonNegativeInteger ;
+            void:classes "{len(self._objects_of_type)}"^^xsd:nonNegativeInteger ;
+            void:properties "{len({t.predicate for t in dataset.default_triples})}"^^xsd:nonNegativeInteger ;
+            void:uriSpace "{dataset.iri("id/")}" ."""
+        ]
+        # The passages are named graphs too, hundreds of them; they are found by asking for rsm:Passage.
+        own = [name for name in dataset.graphs if name.startswith(dataset.iri("graph/"))]
+        for name in own:
+            node = f"{endpoint}#{name.rpartition('/')[2]}"
+            lines.append(
+                f"<{endpoint}#dataset> sd:namedGraph <{node}> . <{node}> a sd:NamedGraph ; sd:name <{name}> ; "
+                f"sd:graph <{node}-graph> . <{node}-graph> a sd:Graph ; {count(len(dataset.graphs[name]))} ."
+            )
+        prefixes = "".join(f"@prefix {name}: <{iri}> .\n" for name, iri in (self.site.names | {"sd": sd}).items())
+        text = prefixes + "\n".join(lines)
+        return [q.triple for q in formats.parse(text.encode(), formats.by_name("ttl"), "service description")]
+
+    @property
+    def _objects_of_type(self) -> set[Any]:
+        kind = ox.NamedNode(VOCABULARIES["rdf"] + "type")
+        return {t.object for t in self.site.release.dataset.default_triples if t.predicate == kind}
+
+
+def _answered(answer: Answer, fixed: bool) -> Response:
+    timing = ("server-timing", f"query;dur={answer.seconds * 1000:.1f}")
+    if answer.file is not None:
+        return Spooled(answer, [*DATA_HEADERS, timing])
+    return Reply(answer.data, answer.media_type, extra=[*DATA_HEADERS, timing], cache=SHARED if fixed else NEVER)
+
+
+async def unless_gone(work: asyncio.Future[Response], receive: Receive) -> Response:
+    """Return the result of ``work``, and cancel it when the client leaves before."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        work.cancel()
+
+    watcher = asyncio.ensure_future(watch())
+    try:
+        return await work
+    finally:
+        watcher.cancel()
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
+    """Return the whole request body, of at most ``limit`` bytes, arriving within ``seconds``."""
+    length = head(scope).get(b"content-length", b"0")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+    message = await receive() if scope["method"] not in ("GET", "HEAD") else {"body": b""}
+    if not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    parts = [message["body"]]
+    size = len(parts[0])
+    try:
+        async with asyncio.timeout(seconds):
+            while message.get("more_body"):
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise asyncio.CancelledError
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > limit:
+                    raise _too_large(limit)
+    except TimeoutError:
+        raise HttpProblem(
+            problems.TIMEOUT, f"The request did not arrive within {seconds:g} seconds.", extra=[("connection", "close")]
+        ) from None
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> HttpProblem:
+    return HttpProblem(
+        problems.TOO_LARGE, f"The request body has more than {limit:,} bytes.", extra=[("connection", "close")]
+    )
+
+
+def read(method: str, query_string: bytes, fields: dict[bytes, bytes], body: bytes) -> Asked:
+    """Return what a protocol request asks for (SPARQL 1.1 Protocol, 2.1).
+
+    Raises :class:`HttpProblem` for a method, media type or parameter that the protocol does not know, and
+    :class:`~rsm_graph.errors.QueryRefused` for SPARQL Update.
+    """
+    in_address = parameters(query_string, "address")
+    if method in ("GET", "HEAD"):
+        _check(in_address)
+        if not in_address:
+            return Asked(None)
+        return Asked(_query(in_address))
+    if method not in ("POST", "QUERY"):
+        raise HttpProblem(
+            problems.METHOD, f"{method} is not a method of this endpoint.", f"Use one of {METHODS}.",
+            extra=[("allow", METHODS)],
+        )  # fmt: skip
+    kind = _body_type(fields)
+    if kind == UPDATE_TYPE:
+        raise _update()
+    if kind == FORM_TYPE:
+        if in_address:
+            raise HttpProblem(
+                problems.BAD_REQUEST,
+                f"The parameter {in_address[0][0]} stands in the address of a form request.",
+                "Send all parameters in the body.",
+            )
+        in_body = parameters(body, "body")
+        _check(in_body)
+        return Asked(_query(in_body))
+    _check(in_address)
+    if any(name == "query" for name, _ in in_address):
+        raise HttpProblem(problems.BAD_REQUEST, "The query stands both in the address and in the body.", "Send one.")
+    text = _utf8(body, "body")
+    return Asked(_query([("query", text), *in_address]))
+
+
+def _body_type(fields: dict[bytes, bytes]) -> str:
+    accepted = ("accept-post", f"{QUERY_TYPE}, {FORM_TYPE}"), ("accept-query", QUERY_TYPE)
+    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise HttpProblem(problems.MEDIA_TYPE, "The request body is compressed.", "Send it as it is.", extra=accepted)
+    value = fields.get(b"content-type", b"").decode("latin-1")
+    kind, *rest = (part.strip() for part in value.lower().split(";"))
+    if kind not in (QUERY_TYPE, FORM_TYPE, UPDATE_TYPE):
+        raise HttpProblem(
+            problems.MEDIA_TYPE,
+            f"The request body has the media type {value!r}." if value else "The request body has no media type.",
+            f"Send {QUERY_TYPE} or {FORM_TYPE}.",
+            extra=accepted,
+        )
+    charset = next((p.partition("=")[2].strip('" ') for p in rest if p.partition("=")[0].strip() == "charset"), "utf-8")
+    if charset not in ("utf-8", "utf8", "us-ascii"):
+        raise HttpProblem(problems.MEDIA_TYPE, f"The request body is in {charset}.", "Send UTF-8.", extra=accepted)
+    return kind
+
+
+def parameters(raw: bytes, where: str) -> list[tuple[str, str]]:
+    """Return the parameters of ``application/x-www-form-urlencoded`` bytes, decoded strictly as UTF-8."""
+    found = []
+    for pair in raw.split(b"&"):
+        if not pair:
+            continue
+        if _BAD_PERCENT.search(pair):
+            raise HttpProblem(
+                problems.BAD_REQUEST, f"A percent sign in the {where} is not followed by two hexadecimal digits."
+            )
+        name, _, value = pair.partition(b"=")
+        found.append((_decoded(name, where), _decoded(value, where)))
+    return found
+
+
+def _decoded(raw: bytes, where: str) -> str:
+    return _utf8(unquote_to_bytes(raw.replace(b"+", b" ")), where)
+
+
+def _utf8(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise HttpProblem(problems.BAD_REQUEST, f"The {where} is not UTF-8 (at byte {error.start}).") from None
+
+
+def _check(given: Iterable[tuple[str, str]]) -> None:
+    for name, value in given:
+        if name in _UPDATE_PARAMETERS:
+            raise _update()
+        if name not in _PARAMETERS:
+            raise HttpProblem(
+                problems.BAD_REQUEST,
+                f"Unknown parameter {name[:60]!r}.",
+                f"The parameters of the protocol are {', '.join(_PARAMETERS)}; formats are chosen by Accept.",
+            )
+        if name != "query" and not _ABSOLUTE.fullmatch(value):
+            raise HttpProblem(problems.BAD_REQUEST, f"The value of {name} is not an absolute IRI: {value[:200]!r}.")
+
+
+def _query(given: list[tuple[str, str]]) -> Query:
+    texts = [value for name, value in given if name == "query"]
+    if not texts:
+        raise HttpProblem(problems.BAD_REQUEST, "The parameter query is missing.")
+    if len(texts) > 1:
+        raise HttpProblem(problems.BAD_REQUEST, f"The parameter query is given {len(texts)} times.", "Give it once.")
+    return Query(
+        texts[0],
+        default_graphs=tuple(value for name, value in given if name == "default-graph-uri"),
+        named_graphs=tuple(value for name, value in given if name == "named-graph-uri"),
+    )
+
+
+def _update() -> QueryRefused:
+    return QueryRefused("SPARQL Update is not offered here: the data are read-only.", "Send a query.")
+
+
+def options(methods: str) -> Reply:
+    """Return the answer to OPTIONS, a CORS preflight or not."""
+    return Reply(
+        b"",
+        "",
+        status=204,
+        cache="public, max-age=86400",
+        vary="",
+        extra=[
+            ("allow", methods),
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-methods", methods),
+            ("access-control-allow-headers", "accept, content-type, if-none-match, range"),
+            ("access-control-max-age", "86400"),
+            *([("accept-query", QUERY_TYPE), ("accept-post", f"{QUERY_TYPE}, {FORM_TYPE}")] if "POST" in methods else []),
+        ],
+    )
+
+
+__all__ = ["HTML", "Asked", "Endpoint", "NotAcceptable", "options", "parameters", "read", "read_body", "unless_gone"]

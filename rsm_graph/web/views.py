@@ -1,0 +1,451 @@
+"""What a page shows of the dataset: terms made readable, statements with their sources, things as tables."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyoxigraph as ox
+
+from rsm_graph.describe import Statement, Term
+from rsm_graph.namespaces import RDF_TYPE, RDFS_LABEL, VOCABULARIES
+from rsm_graph.web.site import Site
+
+_DCT, _SKOS, _RDFS, _XSD = (VOCABULARIES[name] for name in ("dcterms", "skos", "rdfs", "xsd"))
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+_INTEGERS = frozenset(_XSD + n for n in ("integer", "nonNegativeInteger", "positiveInteger", "int", "long", "short"))
+_POINT = re.compile(r"POINT\s*\(\s*(-?[\d.]+)\s+(-?[\d.]+)\s*\)", re.IGNORECASE)
+_WIKIDATA = VOCABULARIES["wd"]
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "Tenure": ("holder", "post", "startDate", "endDate", "attestedOn", "rank", "sendingNation"),
+    "Contribution": ("nation", "edition", "troops", "asPrinted", "statusAtEdition"),
+    "StrengthFigure": ("asOf", "nation", "command", "troops", "nationCount", "precision", "reportedIn"),
+    "AllianceStatus": ("statusOf", "statusKind", "startDate", "endDate", "attestedOn"),
+    "LeadRole": ("leadNation", "org:organization", "startDate", "endDate", "attestedOn"),
+    "Event": ("date", "startDate", "endDate", "tookPlaceIn", "concerns"),
+    "LegalInstrument": ("dcterms:identifier", "eli:passed_by", "party"),
+    "Edition": ("asOf", "printedTotal", "printedNationCount", "transcription"),
+    "Command": ("commandKind", "headquarters", "leadNation"),
+    "Place": ("placeKind", "within"),
+    "Location": ("inPlace", "sector"),
+    "Post": ("org:postIn", "org:role"),
+    "Nation": ("iso3",),
+    "Passage": ("locator", "standing"),
+    "SourceDocument": ("dcterms:publisher", "dcterms:issued", "reliability"),
+}
+"""The properties that a table of things of a class shows beside their labels, where any thing has them."""
+
+_UNNAMED = frozenset({"Tenure", "Contribution", "AllianceStatus", "LeadRole", "StrengthFigure", "Passage"})
+"""Classes whose labels only repeat their columns."""
+
+_PLURALS = {"entry into force": "entries into force", "person": "people"}
+_FIRST = ("rdf:type", "skos:altLabel", "skos:prefLabel", "skos:definition", "dcterms:title", "dcterms:identifier")
+_HIDDEN = frozenset({RDFS_LABEL})
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A term as a page shows it. ``href`` is where it is described; ``when`` the machine's form of a date."""
+
+    text: str
+    href: str = ""
+    external: bool = False
+    language: str = ""
+    when: str = ""
+    title: str = ""
+    numeric: bool = False
+    key: str = ""
+    """What it is sorted by."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who makes a statement: a passage, or one of the project's own graphs."""
+
+    graph: str
+    text: str
+    href: str
+    locator: str = ""
+    reliability: str = ""
+    standing: str = "accepted"
+    ruling: str = ""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One object of a property with its sources."""
+
+    shown: Shown
+    sources: tuple[Source, ...]
+    coarser: bool = False
+    """Whether another source has the same date more precisely."""
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property with its values."""
+
+    iri: str
+    label: str
+    title: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    label: str
+    iri: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Things of one class, one a row."""
+
+    heading: str
+    by: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[tuple[Shown, ...], ...], ...]
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Solutions:
+    """The answer to a SELECT or ASK query; ``more`` rows were left out."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Shown | None, ...], ...]
+    total: int
+    verdict: bool | None = None
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Everything that a page says about one IRI."""
+
+    iri: str
+    label: str
+    other_labels: tuple[Shown, ...]
+    kinds: tuple[Shown, ...]
+    definition: str
+    properties: tuple[Property, ...]
+    contested: tuple[Property, ...]
+    tables: tuple[Table, ...]
+    says: tuple[tuple[Shown, Shown, Shown], ...]
+    """For a passage: the statements in it."""
+    standing: Source | None
+    links: tuple[Shown, ...] = field(default=())
+
+
+def thing(site: Site, iri: str) -> Thing:
+    """Return the view of one IRI of the dataset."""
+    index = site.release.index
+    statements = index.about(iri)
+    labels = [s.object for s in statements if s.predicate == RDFS_LABEL and isinstance(s.object, ox.Literal)]
+    label = name(site, iri)
+    excluded = site.release.dataset.excluded_graphs
+    usable = [s for s in statements if s.predicate not in _HIDDEN]
+    contested = [s for s in usable if not s.accepted and set(s.graphs) <= excluded]
+    plain = [s for s in usable if s not in contested]
+    definitions = [str(v.value) for v in index.values(iri, _SKOS + "definition") if _language(v) in ("en", "")]
+    links = [s for s in plain if site.release.dataset.iri("graph/links") in s.graphs]
+    graph = site.release.dataset.graphs.get(iri, ())
+    return Thing(
+        iri=iri,
+        label=label,
+        other_labels=tuple(term(site, v) for v in labels if v.value != label),
+        kinds=tuple(term(site, ox.NamedNode(kind)) for kind in index.types(iri)),
+        definition=definitions[0] if definitions else "",
+        properties=_properties(site, [s for s in plain if s not in links]),
+        contested=_properties(site, contested),
+        tables=tuple(_mentions(site, iri)),
+        says=tuple(tuple(term(site, t) for t in quad.triple) for quad in graph),  # type: ignore[misc]
+        standing=source(site, iri) if graph else None,
+        links=tuple(dict.fromkeys(term(site, s.object) for s in links)),
+    )
+
+
+def name(site: Site, iri: str) -> str:
+    """Return what to call an IRI: its label; for a passage, its document's label; else a short form of itself."""
+    index = site.release.index
+    found = index.label(iri)
+    if found:
+        return found
+    for document in index.values(iri, _DCT + "isPartOf"):
+        title = index.label(document.value)
+        if title:
+            locators = [str(v.value) for v in index.values(iri, site.term("locator"))]
+            return ", ".join([title, *locators])
+    for predicate in (_DCT + "title", _SKOS + "prefLabel", VOCABULARIES["foaf"] + "name"):
+        values = index.values(iri, predicate)
+        if values:
+            return str(values[0].value)
+    return site.short(iri)
+
+
+def term(site: Site, node: Term | ox.Triple) -> Shown:
+    """Return a term as people read it."""
+    if isinstance(node, ox.NamedNode):
+        return _named(site, node.value)
+    if isinstance(node, ox.Literal):
+        return _literal(node)
+    if isinstance(node, ox.BlankNode):
+        return Shown("(unnamed)", title=f"_:{node.value}")
+    return Shown(str(node))
+
+
+def _named(site: Site, iri: str) -> Shown:
+    known = iri in site.release.index
+    text = name(site, iri) if known else site.short(iri)
+    if iri.startswith(site.base):
+        return Shown(text, site.address(iri) if known or "/id/" not in iri else "", title=iri, key=text.casefold())
+    if text == iri:
+        text = iri.partition("://")[2].removeprefix("www.").rstrip("/") or iri
+    safe = iri.startswith(("http://", "https://"))
+    return Shown(text, iri if safe else "", external=True, title=iri, key=text.casefold())
+
+
+def _literal(node: ox.Literal) -> Shown:
+    kind, text = node.datatype.value, node.value
+    if kind in (_XSD + "date", _XSD + "gYearMonth", _XSD + "gYear", _XSD + "dateTime"):
+        return Shown(date(text), when=text, title=text, key=text)
+    if kind in _INTEGERS and text.lstrip("-").isdigit():
+        return Shown(f"{int(text):,}", numeric=True, title=text, key=f"{int(text):020d}")
+    point = _POINT.search(text) if kind == VOCABULARIES["geo"] + "wktLiteral" else None
+    if point:
+        east, north = float(point[1]), float(point[2])
+        words = f"{abs(north):.4g}° {'N' if north >= 0 else 'S'}, {abs(east):.4g}° {'E' if east >= 0 else 'W'}"
+        return Shown(words, title=text, key=text)
+    if kind == _XSD + "anyURI" and text.startswith(("http://", "https://")):
+        return Shown(text, text, external=True, key=text)
+    return Shown(text, language=node.language or "", key=text.casefold())
+
+
+def date(text: str) -> str:
+    """Return an ISO date of any precision in words: ``2015-01-01`` as "1 January 2015"."""
+    parts = text.partition("T")[0].split("-")
+    if not all(part.isdigit() for part in parts) or len(parts) > 3 or (len(parts) > 1 and not 1 <= int(parts[1]) <= 12):
+        return text
+    words = [parts[0]]
+    if len(parts) > 1:
+        words.insert(0, _MONTHS[int(parts[1]) - 1])
+    if len(parts) > 2:
+        words.insert(0, str(int(parts[2])))
+    return " ".join(words)
+
+
+def source(site: Site, graph: str) -> Source:
+    """Return who stands behind a named graph."""
+    index = site.release.index
+    documents = index.values(graph, _DCT + "isPartOf")
+    href = site.address(graph)
+
+    def first(subject: str, local: str) -> str:
+        return next((str(v.value) for v in index.values(subject, site.term(local))), "")
+
+    if documents:
+        document = documents[0].value
+        return Source(
+            graph,
+            name(site, document),
+            href,
+            first(graph, "locator"),
+            first(document, "reliability"),
+            first(graph, "standing") or "accepted",
+            first(graph, "ruling"),
+        )
+    return Source(graph, index.label(graph) or _own_graph(site, graph), href)
+
+
+def _own_graph(site: Site, graph: str) -> str:
+    words = {
+        "identity": "assigned by this project",
+        "links": "mapping set of this project",
+        "derived": "derived by rule",
+        "sources": "description of sources",
+        "ontology": "vocabulary",
+        "concepts": "code lists",
+        "dataset": "description of the release",
+    }
+    return words.get(graph.removeprefix(site.release.dataset.iri("graph/")), site.short(graph))
+
+
+def _properties(site: Site, statements: Iterable[Statement]) -> tuple[Property, ...]:
+    grouped: dict[str, list[Statement]] = defaultdict(list)
+    for statement in statements:
+        grouped[statement.predicate].append(statement)
+    first = {site.names[p] + local: n for n, (p, _, local) in enumerate(map(lambda s: s.partition(":"), _FIRST))}
+
+    def order(iri: str) -> tuple[int, str]:
+        return first.get(iri, len(first)), property_label(site, iri).casefold()
+
+    return tuple(
+        Property(
+            iri,
+            property_label(site, iri),
+            site.short(iri),
+            tuple(sorted((_value(site, s) for s in grouped[iri]), key=lambda v: (v.coarser, v.shown.key))),
+        )
+        for iri in sorted(grouped, key=order)
+    )
+
+
+def property_label(site: Site, iri: str) -> str:
+    """Return what to call a property: its label, else its local name in words."""
+    label = site.release.index.label(iri)
+    if label:
+        return label
+    if iri == RDF_TYPE:
+        return "type"
+    local = re.split(r"[#/]", iri)[-1]
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", local).lower() or iri
+
+
+def _value(site: Site, statement: Statement) -> Value:
+    sources = tuple(source(site, graph) for graph in statement.graphs)
+    rank = {"primary": 0, "secondary": 1, "tertiary": 2, "": 3}
+    coarser = not statement.accepted and not set(statement.graphs) <= site.release.dataset.excluded_graphs
+    ordered = sorted(sources, key=lambda s: (s.standing != "accepted", rank.get(s.reliability, 3), s.text))
+    return Value(term(site, statement.object), tuple(ordered), coarser)
+
+
+def _mentions(site: Site, iri: str) -> Iterator[Table]:
+    """Yield the things that mention ``iri``, a table for each pair of property and class."""
+    index = site.release.index
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for statement in index.mentioning(iri):
+        if statement.accepted and isinstance(statement.subject, ox.NamedNode) and statement.subject.value != iri:
+            groups[statement.predicate, main_class(site, statement.subject.value)].append(statement.subject.value)
+    found = [
+        table(site, subjects, kind, by=property_label(site, predicate), skip=predicate)
+        for (predicate, kind), subjects in groups.items()
+    ]
+    yield from sorted(found, key=lambda t: (t.heading.casefold(), t.by))
+
+
+def main_class(site: Site, iri: str) -> str:
+    """Return the class under which a thing is listed: for an event of any kind, the class of events."""
+    types = site.release.index.types(iri)
+    own = [t for t in types if t.startswith(site.term(""))]
+    for kind in own:
+        for ancestor in ancestors(site, kind):
+            if ancestor.removeprefix(site.term("")) in COLUMNS:
+                return ancestor
+    return (own or types or [""])[0]
+
+
+def ancestors(site: Site, kind: str) -> Iterator[str]:
+    """Yield a class and the classes above it, nearest first."""
+    pending, seen = [kind], set()
+    while pending:
+        current = pending.pop(0)
+        if current not in seen:
+            seen.add(current)
+            yield current
+            pending += [v.value for v in site.release.index.values(current, _RDFS + "subClassOf")]
+
+
+def plural(label: str) -> str:
+    """Return the plural of an English class label."""
+    if label in _PLURALS:
+        return _PLURALS[label]
+    if label.endswith(("s", "ch", "x")):
+        return label + "es"
+    return label[:-1] + "ies" if re.search(r"[^aeiou]y$", label) else label + "s"
+
+
+def class_heading(site: Site, kind: str) -> str:
+    """Return the heading for things of a class."""
+    label = site.release.index.label(kind) or (property_label(site, kind) if kind else "thing")
+    return plural(label)[:1].upper() + plural(label)[1:]
+
+
+def table(site: Site, iris: Iterable[str], kind: str, by: str = "", skip: str = "") -> Table:
+    """Return things of one class as a table; ``skip`` is a property that all of them share."""
+    index = site.release.index
+    local = kind.removeprefix(site.term(""))
+    wanted = [property_iri(site, column) for column in COLUMNS.get(local, ())]
+    subjects = list(dict.fromkeys(iris))
+    values = {(s, p): index.values(s, p) for s in subjects for p in wanted}
+    used = [p for p in wanted if p != skip and any(values[s, p] for s in subjects)]
+    cells = {s: [tuple(term(site, v) for v in _english(values[s, p])) for p in used] for s in subjects}
+    named = local not in _UNNAMED or not used
+    dated = [i for i, p in enumerate(used) if p.rpartition("#")[2] in ("date", "startDate", "asOf", "attestedOn")]
+    numeric = [i for i, p in enumerate(used) if p.rpartition("#")[2] == "troops"]
+
+    def order(subject: str) -> tuple[object, ...]:
+        row = cells[subject]
+        when = next((c.key for i in dated for c in row[i]), "")
+        troops = next((int(c.title) for i in numeric for c in row[i]), 0) if not dated else 0
+        return (not when, when, -troops, name(site, subject).casefold())
+
+    subjects.sort(key=order)
+    first = Column(site.release.index.label(kind) or "thing", kind)
+    columns = [first] + [
+        Column(property_label(site, p), p, all(c.numeric for s in subjects for c in cells[s][i]))
+        for i, p in enumerate(used)
+    ]
+    rows = []
+    for subject in subjects:
+        lead = _named(site, subject)
+        if not named:
+            lead = Shown("→", lead.href, title=lead.text)
+        rows.append(((lead,), *cells[subject]))
+    if not named:  # the link to the thing itself goes last, as a small arrow
+        columns = [*columns[1:], Column("", "")]
+        rows = [(*row[1:], row[0]) for row in rows]
+    anchor = re.sub(r"[^a-z0-9]+", "-", f"{class_heading(site, kind)} {by}".lower()).strip("-")
+    return Table(class_heading(site, kind), by, tuple(columns), tuple(rows), anchor)
+
+
+def property_iri(site: Site, column: str) -> str:
+    """Return the IRI of a property written as a prefixed name, or as the bare name of one of the ontology's own."""
+    prefix, colon, local = column.partition(":")
+    return site.names[prefix] + local if colon else site.term(column)
+
+
+def _english(values: Sequence[Term]) -> list[Term]:
+    """Return the English ones of texts in several languages, everything else as it is."""
+    tagged = [v for v in values if _language(v)]
+    return [v for v in values if _language(v) in ("", "en")] if any(_language(v) == "en" for v in tagged) else [*values]
+
+
+def _language(node: Term) -> str:
+    return (node.language or "") if isinstance(node, ox.Literal) else ""
+
+
+def solutions(site: Site, answer: dict[str, Any], limit: int) -> Solutions:
+    """Return an answer in SPARQL 1.1 Query Results JSON as a table of at most ``limit`` rows."""
+    if "boolean" in answer:
+        return Solutions((), (), 1, answer["boolean"])
+    columns = tuple(answer["head"]["vars"])
+    bindings = answer["results"]["bindings"]
+    rows = tuple(
+        tuple(_binding(site, row[name]) if name in row else None for name in columns) for row in bindings[:limit]
+    )
+    return Solutions(columns, rows, len(bindings))
+
+
+def _binding(site: Site, value: dict[str, str]) -> Shown:
+    if value["type"] == "uri":
+        shown = _named(site, value["value"])
+        short = site.short(value["value"])
+        return Shown(short if not shown.external else shown.text, shown.href, shown.external, title=value["value"])
+    if value["type"] == "bnode":
+        return Shown(f"_:{value['value']}")
+    if value["type"] != "literal":
+        return Shown(str(value["value"]))
+    kind = value.get("datatype")
+    text = value["value"]
+    numeric = kind is not None and kind.startswith(_XSD) and text.replace(".", "", 1).lstrip("-").isdigit()
+    title = site.short(kind) if kind else ""
+    return Shown(text, language=value.get("xml:lang", ""), numeric=numeric and "-" not in text[1:], title=title)
