@@ -100,11 +100,13 @@ class Search:
         self._labels = labels
         self._words = [fold(name.text).split() for name in names]
         self._equal = defaultdict[str, list[int]](list)
+        self._numbers = defaultdict[str, list[int]](list)
         self._sharing: dict[str, defaultdict[str, list[int]]] = {kind: defaultdict(list) for kind in KINDS}
         self._size = [0] * len(names)
         bearers = defaultdict[str, set[str]](set)
         for number, (name, words) in enumerate(zip(names, self._words, strict=True)):
             self._equal[" ".join(words)].append(number)
+            self._numbers[name.iri].append(number)
             if name.sort in _SPELT:
                 for word in words:
                     bearers[word].add(name.iri)
@@ -135,6 +137,15 @@ class Search:
         """Write the index into a file; two of one dataset are byte-identical."""
         content = {"labels": self._labels, "names": [astuple(name) for name in self._names]}
         path.write_text(json.dumps(content, ensure_ascii=False, sort_keys=True, indent=0) + "\n", encoding="utf-8")
+
+    @property
+    def things(self) -> Collection[str]:
+        """The IRIs of everything that can be found."""
+        return self._labels.keys()
+
+    def names_of(self, iri: str) -> list[str]:
+        """Return every name of a thing."""
+        return [self._names[number].text for number in self._numbers.get(iri, ())]
 
     def __contains__(self, iri: str) -> bool:
         """Whether ``iri`` is a thing that can be found."""
@@ -302,7 +313,7 @@ def _names(index: Index) -> Iterator[Name]:
     translations = _translations()
     for iri in index.things:
         key = iri.removeprefix(base)
-        kind, _, local = key.partition("/")
+        kind = key.partition("/")[0]
         if kind not in KINDS or not index.label(iri) or nameless.intersection(index.types(iri)):
             continue
         for statement in index.about(iri):
@@ -320,7 +331,7 @@ def _names(index: Index) -> Iterator[Name]:
             elif statement.predicate in _LINKS:
                 for text in (value.value, value.value.rstrip("/").rpartition("/")[2]):
                     yield Name(iri, kind, text, "identifier")
-        for text in (iri, key, local):
+        for text in (iri, key):
             yield Name(iri, kind, text, "identifier")
         if kind == "nation":
             for code in index.values(iri, index.dataset.iri("ontology#iso2")):
