@@ -132,7 +132,6 @@ class Observer:
             ("evaluator_crashes_total", "counter", "Evaluators that ended by themselves.", engine.crashes),
             ("engine_rebuilds_total", "counter", "Times the engine's parent was built again.", engine.rebuilds),
             ("engine_ready", "gauge", "Whether the dataset is loaded.", int(engine.ready)),
-            ("engine_triples", "gauge", "Statements in the store, over all graphs.", engine.triples),
             ("evaluators", "gauge", "Living evaluators.", engine.evaluators),
             ("queries_running", "gauge", "Queries under evaluation.", engine.running),
             ("queries_running_long", "gauge", "Queries beyond their first time slice.", engine.running_long),

@@ -6,13 +6,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from rsm_graph.errors import InputError
+from rsm_graph import release, validation
+from rsm_graph.dataset import Dataset, load_files
+from rsm_graph.engine import Source
+from rsm_graph.engine.supervisor import Supervisor
+from rsm_graph.errors import InputError, NotConforming
 from rsm_graph.settings import Settings
+from rsm_graph.web.app import create_app
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -22,7 +29,8 @@ def listen(settings: Settings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        raise InputError(f"Cannot listen on {where} ({error.strerror}).", "Choose another --host or --port.") from error
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise InputError(f"Cannot listen on {where} ({reason}).", "Choose another --host or --port.") from error
 
 
 def address(listening: socket.socket) -> str:
@@ -37,9 +45,9 @@ def run(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Set
     ``make_app`` is called once in each process. The address is printed when the first of them answers. Raises
     :class:`InputError` when the application cannot start.
     """
-    children = [_spawn(make_app, listening, settings, number) for number in range(1, settings.workers)]
+    children = [_spawn(make_app, listening, number) for number in range(1, settings.workers)]
     try:
-        _serve(make_app, listening, settings, announce=True)
+        _serve(make_app, listening, announce=True)
     finally:
         for child in children:
             os.kill(child, signal.SIGTERM)
@@ -47,12 +55,12 @@ def run(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Set
             os.waitpid(child, 0)
 
 
-def _spawn(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Settings, number: int) -> int:
+def _spawn(make_app: Callable[[], ASGIApp], listening: socket.socket, number: int) -> int:
     child = os.fork()
     if child == 0:
         status = 2
         try:
-            _serve(make_app, listening, settings, announce=False)
+            _serve(make_app, listening, announce=False)
             status = 0
         except InputError as error:
             print(f"rsm-graph: worker {number}: {error}", file=sys.stderr)
@@ -61,7 +69,7 @@ def _spawn(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: 
     return child
 
 
-def _serve(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Settings, *, announce: bool) -> None:
+def _serve(make_app: Callable[[], ASGIApp], listening: socket.socket, *, announce: bool) -> None:
     config = uvicorn.Config(
         make_app(),
         lifespan="on",
@@ -71,7 +79,6 @@ def _serve(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: 
         date_header=True,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=4,
-        limit_concurrency=settings.connections,
         proxy_headers=False,
     )
     server = _Server(config, address(listening) if announce else "")
@@ -92,3 +99,45 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and self._announced:
             print(f"rsm-graph serves at {self._announced}", flush=True)
+
+
+def serve_project(
+    built: Path | None, listening: socket.socket, settings: Settings, *, allow_nonconforming: bool = False
+) -> None:
+    """Serve the project's own dataset, or a built release of it; returns when the server was stopped.
+
+    Raises :class:`~rsm_graph.errors.NotConforming` before anything is served, and as :func:`run`.
+    """
+    dataset = release.open_built(built) if built else release.assemble(settings.base_iri, settings.project)
+    settings = settings.model_copy(update={"base_iri": dataset.base_iri})
+    report = release.checked(dataset, settings.project, quick=True, allow_nonconforming=allow_nonconforming)
+    made = release.Release(dataset, report, built) if built else release.build_in_cache(dataset, report)
+    source = release.source(dataset)
+    run(lambda: create_app(made, Supervisor(source, settings), settings), listening, settings)
+
+
+def serve_files(
+    source: Source,
+    shapes: Sequence[Path],
+    listening: socket.socket,
+    settings: Settings,
+    *,
+    allow_nonconforming: bool = False,
+) -> None:
+    """Serve other people's RDF: the endpoint over ``source``, without pages about its things.
+
+    The files go straight into the engine, so a million statements load as fast as it can. They are validated only
+    when ``shapes`` are given. Raises as :func:`serve_project`.
+    """
+    nothing = Dataset(settings.base_iri, ())
+    report = validation.Report(settings.base_iri, (), {}, {}, (), 0)
+    if shapes:
+        named = [(file.path, file.graph or settings.base_iri + "graph/default") for file in source.files]
+        loaded = load_files(named, settings.base_iri)
+        report = validation.validate(loaded, validation.load(shapes, settings.base_iri), engine="quick")
+        if not report.conforms and not allow_nonconforming:
+            raise NotConforming(report)
+    with tempfile.TemporaryDirectory(prefix="rsm-graph-") as folder:
+        (Path(folder) / release.SUMS).touch()
+        made = release.Release(nothing, report, Path(folder))
+        run(lambda: create_app(made, Supervisor(source, settings), settings), listening, settings)
