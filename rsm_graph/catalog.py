@@ -16,6 +16,9 @@ ENCODINGS = {"": "", "gz": "application/gzip", "zst": "application/zstd"}
 
 LINK_PREDICATES = ("skos:exactMatch", "skos:closeMatch", "skos:broadMatch", "skos:narrowMatch", "skos:relatedMatch")
 
+_SHARED = ("title", "description", "creator", "publisher", "license", "issued", "modified")
+"""What a release has in common with the dataset it is a version of."""
+
 _MEDIA_TYPES = "https://www.iana.org/assignments/media-types/"
 
 
@@ -68,6 +71,10 @@ def _release(dataset: Dataset, triples: set[ox.Triple], graphs: int, content_has
     entities = [s for s in subjects if s.value.startswith(dataset.iri("id/"))]
     classes = Counter(t.object.value for t in triples if t.predicate.value == RDF_TYPE)
     properties = Counter(t.predicate.value for t in triples)
+    shared = {VOCABULARIES["dcterms"] + name for name in _SHARED}
+    for triple in triples:
+        if triple.subject.value == dataset.iri("id/dataset/rsm") and triple.predicate.value in shared:
+            yield f"<{release}> {triple.predicate} {triple.object} ."
     yield f"""<{release}> a dcat:Dataset, void:Dataset, prov:Entity ;
       rdfs:label "Release {__version__}"@en, "Version {__version__}"@fr ; dcat:version "{__version__}" ;
       dcat:isVersionOf dataset:rsm ;

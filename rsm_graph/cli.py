@@ -8,16 +8,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import pydantic
 import typer
 
-from rsm_graph import __version__, project
+from rsm_graph import __version__, formats, project
 from rsm_graph.errors import InputError, NotConforming, RsmGraphError
 from rsm_graph.namespaces import DEFAULT_BASE
 from rsm_graph.settings import Settings
+
+if TYPE_CHECKING:
+    from rsm_graph.engine import Source
 
 # Each command imports what it needs when it runs: `query` does not wait for the web framework.
 
@@ -29,6 +31,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+DataFiles = Annotated[list[Path] | None, typer.Option("--data", help="Take these RDF files instead.", metavar="FILE")]
+GraphFiles = Annotated[list[str] | None, typer.Option("--graph", help="A named graph from a file.", metavar="IRI=FILE")]
+EXACT_BYTES = 64 * 2**20
+"""Bytes of ``--data`` up to which answers give literals back as written; it takes a second reading of the files."""
 
 Project = Annotated[Path | None, typer.Option("--project", help="Folder with ontology/ and data/.", metavar="FOLDER")]
 BaseIri = Annotated[str | None, typer.Option("--base-iri", help="Base IRI of the dataset.", metavar="IRI")]
@@ -45,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RsmGraphError as error:
         print(f"rsm-graph: {error}", file=sys.stderr)
         code = 2
-    except click.ClickException as error:
+    except typer.TyperException as error:
         print(f"rsm-graph: {error.format_message()}", file=sys.stderr)
         code = 2
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         code = 130
     except BrokenPipeError:  # the reader of a pipe went away; nothing is wrong here
         sys.stderr.close()
@@ -95,6 +102,46 @@ def about(
 
 
 @app.command()
+def serve(
+    data: DataFiles = None,
+    graph: GraphFiles = None,
+    store: Annotated[
+        Path | None, typer.Option(help="On-disk store, filled from --data once.", metavar="FOLDER")
+    ] = None,
+    shapes: Annotated[
+        list[Path] | None, typer.Option(help="Shapes that --data must conform to.", metavar="FILE")
+    ] = None,
+    built: Annotated[Path | None, typer.Option("--release", help="Serve this built release.", metavar="FOLDER")] = None,
+    allow_nonconforming: Annotated[bool, typer.Option(help="Serve even if a shape is broken.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", metavar="ADDRESS")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", metavar="PORT")] = None,
+    workers: Annotated[int | None, typer.Option(help="Front processes.", metavar="N")] = None,
+    base_iri: BaseIri = None,
+    project_folder: Project = None,
+    public_url: Annotated[str | None, typer.Option(help="Address that clients use.", metavar="URL")] = None,
+    query_timeout: Annotated[float | None, typer.Option(help="Seconds a query may run.", metavar="SECONDS")] = None,
+    query_memory: Annotated[int | None, typer.Option(help="MiB a query may use.", metavar="MIB")] = None,
+    queries_at_once: Annotated[int | None, typer.Option(help="Evaluators.", metavar="N")] = None,
+    queue_length: Annotated[int | None, typer.Option(help="Queries that may wait.", metavar="N")] = None,
+    cache_bytes: Annotated[int | None, typer.Option(help="Bytes of answers kept in memory.", metavar="BYTES")] = None,
+    allow_service: Annotated[
+        list[str] | None, typer.Option(help="Address that SERVICE may reach.", metavar="IRI")
+    ] = None,
+) -> None:
+    """Validate the dataset and serve it: SPARQL, pages, downloads. Every setting is also an environment variable."""
+    options = {name: value for name, value in locals().items() if name in Settings.model_fields}
+    settings = settings_of(**options, project=project_folder)
+    from rsm_graph.web import server
+
+    with server.listen(settings) as listening:
+        other = files_source(data, graph, store)
+        if other:
+            server.serve_files(other, shapes or (), listening, settings, allow_nonconforming=allow_nonconforming)
+        else:
+            server.serve_project(built, listening, settings, allow_nonconforming=allow_nonconforming)
+
+
+@app.command()
 def build(
     out: Annotated[Path, typer.Option(help="Folder of the release.", metavar="FOLDER")] = Path("dist"),
     base_iri: BaseIri = None,
@@ -115,27 +162,47 @@ def build(
 @app.command()
 def query(
     source: Annotated[str, typer.Argument(metavar="FILE|-|NAME", help="A file, - for standard input, or an example.")],
-    form: Annotated[str, typer.Option("--format", help="table, json, csv, tsv, xml, turtle, jsonld, nt, rdf.")] = "",
-    data: Annotated[list[Path] | None, typer.Option(help="Ask these RDF files instead.", metavar="FILE")] = None,
-    graph: Annotated[list[str] | None, typer.Option(help="A named graph from a file.", metavar="IRI=FILE")] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="table, json, csv, tsv, xml, turtle, jsonld, nt, rdf.")
+    ] = "table",
+    data: DataFiles = None,
+    graph: GraphFiles = None,
     base_iri: BaseIri = None,
     project_folder: Project = None,
+    query_timeout: Annotated[float | None, typer.Option(help="Seconds the query may run.", metavar="SECONDS")] = None,
 ) -> None:
     """Answer a SPARQL query, or a named example, over the dataset without a server."""
-    from rsm_graph import release
-    from rsm_graph.engine import local
+    from rsm_graph import release, table
+    from rsm_graph.engine import Query
+    from rsm_graph.engine.local import LocalEngine
 
-    settings = settings_of(base_iri=base_iri, project=project_folder)
-    base = settings.base_iri
-    text = query_text(source, base)
-    if data or graph:
-        from rsm_graph.dataset import load_files
-
-        dataset = load_files([*((path, "") for path in data or ()), *graph_files(graph or ())], base)
-    else:
-        dataset = release.assemble(base, settings.project)
-    sys.stdout.buffer.write(local.answer(dataset, text, form))
+    settings = settings_of(base_iri=base_iri, project=project_folder, query_timeout=query_timeout)
+    text = query_text(source, settings.base_iri)
+    other = files_source(data, graph)
+    loaded = other or release.source(release.assemble(settings.base_iri, settings.project))
+    engine = LocalEngine(loaded, settings)
+    answer = engine.evaluate(Query(text, format="" if form == "table" else form))
+    content = b"".join(answer.parts())
+    if form == "table" and answer.format.carries == "solutions":
+        content = table.render(content, settings.base_iri).encode()
+    sys.stdout.buffer.write(content)
     sys.stdout.flush()
+
+
+def files_source(data: Sequence[Path] | None, graph: Sequence[str] | None, store: Path | None = None) -> Source | None:
+    """Return what ``--data``, ``--graph`` and ``--store`` name, or nothing when none was given.
+
+    Raises :class:`InputError` for a file that is not there or whose format its name does not tell.
+    """
+    from rsm_graph.engine import DataFile, Source
+
+    files = [*(DataFile(path) for path in data or ()), *(DataFile(path, iri) for path, iri in graph_files(graph or ()))]
+    for file in files:
+        formats.of_file(file.path)
+        if not file.path.is_file():
+            raise InputError(f"{file.path}: cannot be read (no such file).", "Check the name.")
+    exact = sum(file.path.stat().st_size for file in files) <= EXACT_BYTES
+    return Source(files=tuple(files), store=store, exact=exact) if files or store else None
 
 
 def query_text(source: str, base_iri: str) -> str:

@@ -50,7 +50,7 @@ class Dataset:
     def default_triples(self) -> tuple[ox.Triple, ...]:
         """The default graph, sorted: each triple once, of dates that agree only the most precise."""
         accepted = {quad.triple for quad in self.quads if quad.graph_name.value not in self.excluded_graphs}
-        return tuple(sorted(accepted - self._coarser_dates(accepted), key=_order))
+        return tuple(sorted(accepted - self._coarser_dates(accepted), key=order))
 
     def _coarser_dates(self, triples: Iterable[ox.Triple]) -> set[ox.Triple]:
         points = {self.iri(f"ontology#{name}") for name in POINT_PROPERTIES}
@@ -82,7 +82,7 @@ class Dataset:
         graph = ox.NamedNode(self.iri(name))
         before = [quad for quad in self.quads if str(quad.graph_name) < str(graph)]
         after = [quad for quad in self.quads if str(quad.graph_name) > str(graph)]
-        added = [ox.Quad(t.subject, t.predicate, t.object, graph) for t in sorted(set(triples), key=_order)]
+        added = [ox.Quad(t.subject, t.predicate, t.object, graph) for t in sorted(set(triples), key=order)]
         return replace(self, quads=(*before, *added, *after))
 
     @cached_property
@@ -147,10 +147,10 @@ def load_files(named: Iterable[tuple[Path, str]], base_iri: str, written_base: s
 def _canonical(quads: Iterable[ox.Quad]) -> tuple[ox.Quad, ...]:
     dataset = ox.Dataset(quads)
     dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
-    return tuple(sorted(dataset, key=lambda quad: (str(quad.graph_name), *_order(quad))))
+    return tuple(sorted(dataset, key=lambda quad: (str(quad.graph_name), *order(quad))))
 
 
-def _order(statement: ox.Triple | ox.Quad) -> tuple[str, str, str]:
+def order(statement: ox.Triple | ox.Quad) -> tuple[str, str, str]:
     """Sort by subject, then ``rdf:type`` first, as people write it."""
     predicate = statement.predicate.value
     return str(statement.subject), "" if predicate == RDF_TYPE else predicate, str(statement.object)

@@ -6,15 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar, cast
+from typing import cast
 
 import pyoxigraph as ox
 
-from rsm_graph.dataset import Dataset
+from rsm_graph.dataset import Dataset, order
 from rsm_graph.namespaces import RDF_TYPE, RDFS_LABEL
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
-_Statement = TypeVar("_Statement", ox.Triple, ox.Quad)
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Index:
             return tuple(quad.triple for quad in graph)
         stated = [quad.triple for quad in self._quads(iri)]
         found = [triple for triple in stated if triple in self._accepted] or stated
-        return _unique([*found, *self._labels(found)])
+        return tuple(sorted({*found, *self._labels(found)}, key=order))
 
     def quads(self, iri: str) -> tuple[ox.Quad, ...]:
         """Return the description of ``iri`` with its graphs, whatever their standing.
@@ -97,7 +96,7 @@ class Index:
         part_of = "http://purl.org/dc/terms/isPartOf"
         documents = {quad.object.value for quad in described if quad.predicate.value == part_of}
         described += [quad for document in documents for quad in self._by_subject.get(document, ())]
-        return _unique([*found, *described])
+        return tuple(sorted({*found, *described}, key=lambda quad: (str(quad.graph_name), *order(quad))))
 
     def _quads(self, iri: str) -> list[ox.Quad]:
         found = [*self._by_subject.get(iri, ()), *self._by_object.get(iri, ())]
@@ -124,7 +123,3 @@ class Index:
             Statement(cast(Term, t.subject), t.predicate.value, cast(Term, t.object), tuple(names), t in self._accepted)
             for t, names in graphs.items()
         ]
-
-
-def _unique(items: Iterable[_Statement]) -> tuple[_Statement, ...]:
-    return tuple(dict.fromkeys(items))

@@ -97,7 +97,7 @@ class Release:
     @cached_property
     def description(self) -> tuple[ox.Triple, ...]:
         """DCAT, VoID and PROV of this release with size and checksum of every file (which no dump can hold itself)."""
-        graph = (quad.triple for quad in self.dataset.graphs[self.dataset.iri("graph/dataset")])
+        graph = (quad.triple for quad in self.dataset.graphs.get(self.dataset.iri("graph/dataset"), ()))
         dumps = ((d.name, d.size, d.sha256) for d in self.distributions if d.name.startswith("rsm-graph."))
         return (*graph, *catalog.checksums(self.dataset, dumps))
 

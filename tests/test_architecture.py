@@ -27,7 +27,7 @@ LAYERS = {
         "validation",
     },
     2: {"dataset", "derive"},
-    1: {"formats", "jsonld", "namespaces", "negotiation", "project", "rdfxml", "settings", "sssom"},
+    1: {"formats", "jsonld", "namespaces", "negotiation", "project", "rdfxml", "settings", "sssom", "table"},
     0: {"__init__", "errors"},
 }
 LAYER = {module: number for number, modules in LAYERS.items() for module in modules}

@@ -82,7 +82,7 @@ def test_a_query_from_a_file_over_other_data(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert ended.stdout.splitlines()[1:] == [
-        '"default"\t<http://example.org/a>\t"01"^^<http://www.w3.org/2001/XMLSchema#integer>',
+        '"default"\t<http://example.org/a>\t01',
         "<http://example.org/g>\t<http://example.org/b>\t<http://example.org/c>",
     ]
 

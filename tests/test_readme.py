@@ -83,9 +83,11 @@ def settings_rows() -> list[tuple[str, str, str, str]]:
     """The rows of the README's settings table, from the class; printing them is how the table is made anew."""
     rows = []
     for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=name != "queries_at_once")
-        shown = {"queries_at_once": "one a processor, at least 2"}.get(
-            name, f"`{default}`" if default not in ("", (), None) else ""
+        default = "" if field.default_factory else field.default
+        shown = (
+            f"`{default}`"
+            if default not in ("", (), None)
+            else {"queries_at_once": "one a processor, at least 2"}.get(name, "")
         )
         rows.append((name.replace("_", "-"), f"RSM_GRAPH_{name.upper()}", shown, field.description or ""))
     return rows
