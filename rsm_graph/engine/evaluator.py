@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 import pyoxigraph as ox
 
@@ -20,6 +20,7 @@ _BLOCK = 64 * 1024
 """Bytes of an answer handed on at a time."""
 _SORTED = 10_000
 """Triples up to which an answer is sorted and freed of duplicates; a longer one streams as it comes."""
+_PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9-]*):")
 _PLACE = re.compile(r"error at (\d+):(\d+): (?:expected (?:one of )?)?(.*)", re.DOTALL)
 _REASONS = {
     "Prefix not found": "The prefix is not declared.",
@@ -28,8 +29,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One query as the evaluator sees it; ``format`` is the name of a row of the format table."""
 
     text: str
@@ -78,7 +78,9 @@ class Evaluator:
         if request.default_graphs or request.named_graphs:
             dataset["default_graph"] = [self._graph(iri) for iri in request.default_graphs]
             dataset["named_graphs"] = [self._graph(iri) for iri in request.named_graphs]
-        return self.store.query(request.text, prefixes=self.prefixes, base_iri=self.base_iri, **dataset)
+        # The engine takes longer to read the whole map than to answer a light query.
+        prefixes = {name: self.prefixes[name] for name in _PREFIX.findall(request.text) if name in self.prefixes}
+        return self.store.query(request.text, prefixes=prefixes, base_iri=self.base_iri, **dataset)
 
     def _graph(self, iri: str) -> ox.NamedNode:
         try:
@@ -130,19 +132,23 @@ class Evaluator:
         if isinstance(results, ox.QueryBoolean):
             output.write(results.serialize(format=kind) or b"")
             return
-        known = {}
-        if self.originals:
-            own = bool(request.default_graphs or request.named_graphs)
-            known = self.originals.solutions(request.text, own, [variable.value for variable in results.variables])
-        if not known:
+        if not self.originals:
             results.serialize(cast(IO[bytes], output), kind)
-        elif fmt.name in ("json", "xml"):
-            patched = _Patched(Patch(fmt.name, known, self.originals.datatypes), output)
+            return
+        own = bool(request.default_graphs or request.named_graphs)
+        if fmt.name in ("json", "xml"):
+            patched = _Patched(Patch(fmt.name, self.originals, request.text, own), output)
             results.serialize(cast(IO[bytes], patched), kind)
             patched.end()
-        else:
-            for line in rows(results, fmt.name, known):
+            return
+        names, terms = self.originals.known(request.text, own)
+        if fmt.name == "csv":
+            terms = {engine: value for engine, value in terms.items() if engine.value != value.value}
+        if names and terms:
+            for line in rows(results, fmt.name, names, terms):
                 output.write(line)
+        else:
+            results.serialize(cast(IO[bytes], output), kind)
 
     def _write_triples(self, results: ox.QueryTriples, request: Request, output: _Output) -> None:
         fmt = by_name(request.format, TRIPLES)

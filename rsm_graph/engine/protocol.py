@@ -56,6 +56,8 @@ class Frames:
     def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """Return the frames (kind, content) that are complete now."""
         rest = self._rest
+        if not rest and len(data) >= HEAD.size and len(data) == HEAD.size + HEAD.unpack_from(data)[1]:
+            return [(data[:1], data[HEAD.size :])]
         rest += data
         frames: list[tuple[bytes, bytes]] = []
         start = 0

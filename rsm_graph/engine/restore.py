@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 import pyoxigraph as ox
 
@@ -29,14 +29,13 @@ _PICKS = ("MIN", "MAX", "SAMPLE")
 _DATASET = ("GRAPH", "FROM", "SERVICE")
 _QUOTED = re.compile('[",\r\n]')
 _NEVER = re.compile("(?!)")
+_NEVER_BYTES = re.compile(b"(?!)")
 _BARE = {
     f"{XSD}integer": re.compile(r"[+-]?\d+"),
     f"{XSD}decimal": re.compile(r"[+-]?\d*\.\d+"),
     f"{XSD}boolean": re.compile("true|false"),
 }
 _Statement = tuple[ox.NamedNode | ox.BlankNode | ox.Triple, ox.NamedNode, ox.Literal]
-Known = dict[str, dict[ox.Literal, ox.Literal]]
-"""What to put for which literal, by variable."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +70,12 @@ class Originals:
                     continue
             yield triple
 
-    def solutions(self, text: str, own_dataset: bool, variables: Iterable[str]) -> Known:
-        """Return, for each variable of an answer that may be restored, what to put for which literal.
+    def known(self, text: str, own_dataset: bool) -> tuple[frozenset[str], dict[ox.Literal, ox.Literal]]:
+        """Return which variables of the SELECT query ``text`` may be restored, and what to put for which literal.
 
         ``own_dataset`` says that the request names graphs of its own.
         """
-        bound = bound_by_data(text)
-        known = self.terms if own_dataset else self._terms(text)
-        return {name: known for name in variables if name in bound} if known else {}
+        return frozenset(bound_by_data(text)), self.terms if own_dataset else self._terms(text)
 
     def _terms(self, text: str) -> dict[ox.Literal, ox.Literal]:
         named = any(token.kind == "word" and token.text.upper() in _DATASET for token in tokens(text))
@@ -221,25 +218,29 @@ class _Syntax:
 
     pattern: str
     """Matches it; nothing inside a string of the format can, since the marks that it needs are escaped there."""
-    binding: str
     end: bytes
     """How it ends."""
-    escape: Callable[[str], str]
+    literal: Callable[[ox.Literal], str]
+    """Writes the part of the pattern's group ``literal``."""
 
 
 _SYNTAXES = {
     "json": _Syntax(
-        r'"(?P<name>{names})":{{"type":"literal","value":"(?P<value>[^"\\]*)","datatype":"(?P<datatype>{datatypes})"}}',
-        '"{name}":{{"type":"literal","value":"{value}","datatype":"{datatype}"}}',
+        r'(?P<name>"(?:{names})":)'
+        r'(?P<literal>{{"type":"literal","value":"(?P<value>[^"\\]*)","datatype":"(?P<datatype>{datatypes})"}})',
         b'"}',
-        lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
+        lambda literal: (
+            f'{{"type":"literal","value":{json.dumps(literal.value, ensure_ascii=False)},'
+            f'"datatype":{json.dumps(literal.datatype.value, ensure_ascii=False)}}}'
+        ),
     ),
     "xml": _Syntax(
-        '<binding name="(?P<name>{names})"><literal datatype="(?P<datatype>{datatypes})">'
-        "(?P<value>[^<&]*)</literal></binding>",
-        '<binding name="{name}"><literal datatype="{datatype}">{value}</literal></binding>',
+        '(?P<name><binding name="(?:{names})">)'
+        '(?P<literal><literal datatype="(?P<datatype>{datatypes})">(?P<value>[^<&]*)</literal></binding>)',
         b"</binding>",
-        escape,
+        lambda literal: (
+            f"<literal datatype={quoteattr(literal.datatype.value)}>{escape(literal.value)}</literal></binding>"
+        ),
     ),
 }
 
@@ -247,44 +248,61 @@ _SYNTAXES = {
 class Patch:
     """Restores literals in an answer in SPARQL Results JSON or XML as it streams by."""
 
-    def __init__(self, name: str, known: Known, datatypes: Iterable[ox.NamedNode]) -> None:
-        """``name`` is that of the format; ``known`` is what :meth:`Originals.solutions` returned."""
+    def __init__(self, name: str, originals: Originals, text: str, own_dataset: bool) -> None:
+        """``name`` is that of the format; the rest is as for :meth:`Originals.known`."""
         self._syntax = _SYNTAXES[name]
-        pattern = self._syntax.pattern.format(
-            names="|".join(map(re.escape, known)), datatypes="|".join(re.escape(iri.value) for iri in datatypes)
-        )
-        self._cell = re.compile(pattern.encode())
-        self._known = known
+        self._originals = originals
+        self._query = (text, own_dataset)
+        self._marks = [datatype.value.encode() for datatype in originals.datatypes]
+        self._cell: re.Pattern[bytes] | None = None
+        self._terms: dict[ox.Literal, ox.Literal] = {}
+        self._seen: dict[bytes, bytes] = {}
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
         """Return what can be passed on after ``data`` has come."""
-        data = self._rest + data
+        if self._rest:
+            data = self._rest + data
         end = self._syntax.end
         # A binding that is restored has its end mark nowhere but at its end, so this cuts through none.
         cut = data.rfind(end) + len(end) if end in data else 0
-        self._rest = data[cut:]
-        return self._cell.sub(self._replace, data[:cut])
+        data, self._rest = data[:cut], data[cut:]
+        if not any(mark in data for mark in self._marks):
+            return data
+        if self._cell is None:
+            self._cell = self._prepare()
+        return self._cell.sub(self._replace, data)
 
     def end(self) -> bytes:
         """Return what is left."""
         return self._rest
 
+    def _prepare(self) -> re.Pattern[bytes]:
+        """Read the query, now that there is something to restore."""
+        names, self._terms = self._originals.known(*self._query)
+        datatypes = "|".join(re.escape(datatype.value) for datatype in self._originals.datatypes)
+        pattern = self._syntax.pattern.format(names="|".join(map(re.escape, names)), datatypes=datatypes)
+        return re.compile(pattern.encode()) if names and self._terms else _NEVER_BYTES
+
     def _replace(self, match: re.Match[bytes]) -> bytes:
-        name, value, datatype = (match[group].decode() for group in ("name", "value", "datatype"))
-        original = self._known[name].get(ox.Literal(value, datatype=ox.NamedNode(datatype)))
-        if original is None:
-            return match[0]
-        text = self._syntax.binding.format(
-            name=name, value=self._syntax.escape(original.value), datatype=original.datatype.value
-        )
-        return text.encode()
+        literal = match["literal"]
+        restored = self._seen.get(literal)
+        if restored is None:
+            engine = ox.Literal(match["value"].decode(), datatype=ox.NamedNode(match["datatype"].decode()))
+            original = self._terms.get(engine)
+            restored = literal if original is None else self._syntax.literal(original).encode()
+            self._seen[literal] = restored
+        return match["name"] + restored
 
 
-def rows(solutions: ox.QuerySolutions, name: str, known: Known) -> Iterator[bytes]:
-    """Yield the lines of an answer in SPARQL Results CSV or TSV (``name``), with the originals in ``known``."""
+def rows(
+    solutions: ox.QuerySolutions, name: str, names: frozenset[str], terms: dict[ox.Literal, ox.Literal]
+) -> Iterator[bytes]:
+    """Yield the lines of an answer in SPARQL Results CSV or TSV (``name``), with the originals of ``terms``
+    in the columns ``names``.
+    """
     variables = [variable.value for variable in solutions.variables]
-    restore = [known.get(variable, {}) for variable in variables]
+    restore = [terms if variable in names else {} for variable in variables]
     if name == "csv":
         head, separator, end, cell = variables, ",", "\r\n", _csv
     else:

@@ -43,6 +43,18 @@ _CLOSING = {"(": ")", "{": "}", "[": "]"}
 _FORMS = ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE")
 _UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH")
 _PROLOGUE = {"BASE": ("iri",), "PREFIX": ("name", "iri"), "VERSION": ("string",)}
+# Possessive throughout, so that no text makes it try twice.
+_FIRST_WORD = re.compile(
+    r"""
+    (?: [\ \t\r\n]++ | \#[^\r\n]*+
+      | BASE [\ \t\r\n]*+ <[^<>"{}|^`\x00-\x20]*+>
+      | PREFIX [\ \t\r\n]*+ [^\W\d_]?+[\w.·-]*+ : [\ \t\r\n]*+ <[^<>"{}|^`\x00-\x20]*+>
+      | VERSION [\ \t\r\n]*+ (?: "[^"\\\r\n]*+" | '[^'\\\r\n]*+' )
+    )*+
+    ([A-Za-z]++) (?! [\w:] )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 _DOCUMENT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -113,10 +125,9 @@ def position(text: str, start: int) -> tuple[int, int]:
 
 def form_of(text: str) -> Form | None:
     """Return the form of a query from its first keyword after the prologue; ``None`` when there is none."""
-    for token in _after_prologue(text):
-        word = token.text.upper()
-        return word if token.kind == "word" and word in _FORMS else None  # type: ignore[return-value]
-    return None
+    match = _FIRST_WORD.match(text)
+    word = match[1].upper() if match else ""
+    return word if word in _FORMS else None  # type: ignore[return-value]
 
 
 def _after_prologue(text: str) -> Iterator[Token]:

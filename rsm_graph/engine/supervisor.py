@@ -19,7 +19,7 @@ from typing import Literal
 from rsm_graph.engine import Answer, Query, Snapshot, Source
 from rsm_graph.engine.evaluator import Request
 from rsm_graph.engine.pool import Evaluator, Pool
-from rsm_graph.engine.protocol import DATA, END, ERROR, QUERY, error_from_json, json_frame
+from rsm_graph.engine.protocol import DATA, END, ERROR, QUERY, error_from_json, frame
 from rsm_graph.engine.screen import form_of
 from rsm_graph.engine.spool import Spool
 from rsm_graph.engine.worker import encode
@@ -40,6 +40,8 @@ State = Literal["waiting", "short", "over", "long", "set aside", "done"]
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _Key = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 _SNAKE = re.compile("(?<!^)(?=[A-Z])")
+_TICK = 0.02
+"""Seconds between two looks at the clock; one timer for all queries costs each of them nothing."""
 _REBUILD_PAUSE = 1.0
 """Seconds between two attempts to replace a lost parent process."""
 
@@ -63,13 +65,13 @@ class _Job:
     format: Format
     client: str
     arrived: float
-    future: asyncio.Future[Answer]
     spool: Spool
     state: State = "waiting"
-    waiters: int = 0
+    started: float = 0.0
+    """When it began in the short lane."""
     evaluator: Evaluator | None = None
-    deadline: asyncio.TimerHandle | None = None
-    slice_end: asyncio.TimerHandle | None = None
+    retried: bool = False
+    waiters: list[asyncio.Future[Answer]] = field(default_factory=list)
 
 
 class _FairQueue:
@@ -133,6 +135,8 @@ class Supervisor:
         self._over: deque[_Job] = deque()
         self._long: set[_Job] = set()
         self._flights: dict[_Key, _Job] = {}
+        self._by_age: deque[_Job] = deque()
+        self._ticking: asyncio.TimerHandle | None = None
         self._counts = _Counts()
         self._closing = False
         self._rebuilding: asyncio.Task[None] | None = None
@@ -154,18 +158,17 @@ class Supervisor:
     async def evaluate(self, query: Query) -> Answer:
         """Return the whole answer; see :class:`~rsm_graph.engine.Engine`."""
         job = self._join(query)
-        job.waiters += 1
+        waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        job.waiters.append(waiter)
         try:
-            return await asyncio.shield(job.future)
+            return await waiter
         except asyncio.CancelledError:
-            if job.waiters == 1 and job.state != "done":
+            job.waiters.remove(waiter)
+            if not job.waiters and job.state != "done":
                 self._stop(job, "cancelled")
                 self._settle(job, "cancelled")
-                job.future.cancel()
                 self._dispatch()
             raise
-        finally:
-            job.waiters -= 1
 
     async def reload(self, source: Source) -> None:
         """Load ``source`` beside what is served and swap; see :class:`~rsm_graph.engine.Engine`."""
@@ -206,10 +209,11 @@ class Supervisor:
         self._closing = True
         if self._rebuilding is not None:
             self._rebuilding.cancel()
-        for job in [*self._flights.values(), *self._short, *self._over, *self._long]:
+        if self._ticking is not None:
+            self._ticking.cancel()
+        for job in self._by_age:
             self._fail(job, Unavailable("The server is stopping.", "Ask again in a moment."))
-        while len(self._waiting):
-            self._fail(self._waiting.pop(), Unavailable("The server is stopping.", "Ask again in a moment."))
+        self._by_age.clear()
         for pool in (self._pool, *self._retired):
             if pool is not None:
                 pool.kill()
@@ -233,25 +237,40 @@ class Supervisor:
         if len(self._waiting) + len(self._set_aside) >= settings.queue_length and not self._can_start():
             self._counts.outcomes["unavailable"] += 1
             raise Unavailable("Too many queries are waiting.", "Ask again in a moment.")
-        loop = asyncio.get_running_loop()
-        request = Request(query.text, fmt.name, query.default_graphs, query.named_graphs)
-        job = _Job(
-            key,
-            json_frame(QUERY, encode(request)),
-            fmt,
-            query.client,
-            time.monotonic(),
-            loop.create_future(),
-            Spool(settings.spool_bytes),
-        )
-        job.deadline = loop.call_later(settings.query_timeout, self._time_is_up, job)
+        content = frame(QUERY, encode(Request(query.text, fmt.name, query.default_graphs, query.named_graphs)))
+        job = _Job(key, content, fmt, query.client, time.monotonic(), Spool(settings.spool_bytes))
         self._flights[key] = job
-        self._waiting.push(job)
-        self._dispatch()
+        self._by_age.append(job)
+        if self._ticking is None:
+            self._tick()
+        if self._can_start():
+            self._run(job, "short")
+        else:
+            self._waiting.push(job)
+            self._dispatch()
         return job
 
     def _can_start(self) -> bool:
-        return len(self._short) + len(self._over) < self._short_places and bool(self._pool and self._pool.idle)
+        return (
+            len(self._short) + len(self._over) < self._short_places
+            and not len(self._waiting)
+            and self._pool is not None
+            and bool(self._pool.idle)
+        )
+
+    def _tick(self) -> None:
+        """End what is over its time, move on what is over its slice, and come again while there is anything."""
+        now = time.monotonic()
+        oldest = now - self._settings.query_timeout
+        while self._by_age and (self._by_age[0].state == "done" or self._by_age[0].arrived <= oldest):
+            self._time_is_up(self._by_age.popleft())
+        slice_began = now - self._settings.short_seconds
+        for job in [job for job in self._short if job.started <= slice_began]:
+            self._slice_is_over(job)
+        if self._by_age and not self._closing:
+            self._ticking = asyncio.get_running_loop().call_later(_TICK, self._tick)
+        else:
+            self._ticking = None
 
     def _dispatch(self) -> None:
         """Start what can start."""
@@ -271,23 +290,20 @@ class Supervisor:
 
     def _run(self, job: _Job, lane: Literal["short", "long"]) -> None:
         assert self._pool is not None
-        evaluator = self._pool.idle.popleft()
+        # The one that was busy last has the warmest caches.
+        evaluator = self._pool.idle.pop()
         evaluator.job = job
         job.evaluator = evaluator
         job.state = lane
         if lane == "short":
+            job.started = time.monotonic()
             self._short.add(job)
-            job.slice_end = asyncio.get_running_loop().call_later(
-                self._settings.short_seconds, self._slice_is_over, job
-            )
         else:
             self._long.add(job)
             evaluator.lower_priority()
         evaluator.send(job.content)
 
     def _slice_is_over(self, job: _Job) -> None:
-        if job.state != "short":
-            return
         assert job.evaluator is not None
         job.evaluator.lower_priority()
         self._short.discard(job)
@@ -310,6 +326,8 @@ class Supervisor:
         self._set_aside.push(job)
 
     def _time_is_up(self, job: _Job) -> None:
+        if job.state == "done":
+            return
         seconds = self._settings.query_timeout
         if job.evaluator is not None or job.state == "set aside":
             self._stop(job, "deadline")
@@ -351,17 +369,12 @@ class Supervisor:
         self._long.discard(job)
         if job in self._over:
             self._over.remove(job)
-        if job.slice_end is not None:
-            job.slice_end.cancel()
-            job.slice_end = None
         job.evaluator = None
 
     def _settle(self, job: _Job, outcome: str) -> None:
         """Count a job as done and forget it."""
         job.state = "done"
         self._counts.outcomes[outcome] += 1
-        if job.deadline is not None:
-            job.deadline.cancel()
         if self._flights.get(job.key) is job:
             del self._flights[job.key]
 
@@ -370,10 +383,9 @@ class Supervisor:
             return
         self._stop(job, "failed")
         self._settle(job, _SNAKE.sub("_", type(error).__name__).lower())
-        if not job.future.done():
-            job.future.set_exception(error)
-            # Nobody may be left to hear it.
-            job.future.exception()
+        for waiter in job.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
 
     # --- what evaluators say -----------------------------------------------------------------------------------
 
@@ -415,8 +427,10 @@ class Supervisor:
         self._counts.durations[bisect_left(_BUCKETS, seconds)] += 1
         self._counts.duration_sum += seconds
         self._settle(job, "answered")
-        if not job.future.done():
-            job.future.set_result(job.spool.answer(job.format, seconds))
+        answer = job.spool.answer(job.format, seconds)
+        for waiter in job.waiters:
+            if not waiter.done():
+                waiter.set_result(answer)
 
     def evaluator_gone(self, evaluator: Evaluator, status: int | None) -> None:
         """An evaluator has ended by itself, or by a hand that is not ours."""
@@ -425,7 +439,15 @@ class Supervisor:
         if job is not None:
             self._counts.crashes += 1
             self._leave_lane(job)
-            self._fail(job, _end_of_evaluator(status))
+            error = _end_of_evaluator(status)
+            if isinstance(error, Unavailable) and not job.retried and not self._closing:
+                # Not the query's doing, as far as anybody can tell.
+                job.retried = True
+                job.spool = Spool(self._settings.spool_bytes)
+                job.state = "waiting"
+                self._waiting.push(job)
+            else:
+                self._fail(job, error)
         self._replenish(evaluator.pool)
         self._finish_retirement(evaluator.pool)
         self._dispatch()

@@ -6,7 +6,7 @@ It is forked from :mod:`rsm_graph.engine.parent`, or, where there is no fork, st
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import re
 import signal
@@ -73,7 +73,7 @@ def _answer(sock: socket.socket, evaluator: Evaluator, content: bytes, started: 
         held = frame(DATA, block)
 
     try:
-        evaluator.evaluate(decode(content), write)
+        evaluator.evaluate(Request(*marshal.loads(content)), write)
     except RsmGraphError as error:
         return json_frame(ERROR, error_to_json(error))
     seconds = time.perf_counter() - started
@@ -82,21 +82,9 @@ def _answer(sock: socket.socket, evaluator: Evaluator, content: bytes, started: 
     return held + json_frame(END, {"seconds": seconds, "memory": memory})
 
 
-def encode(request: Request) -> dict[str, Any]:
-    """Return a request as a JSON object."""
-    return {
-        "text": request.text,
-        "format": request.format,
-        "default": request.default_graphs,
-        "named": request.named_graphs,
-        "services": request.services,
-    }
-
-
-def decode(content: bytes) -> Request:
-    """Return the request that :func:`encode` described."""
-    wire = json.loads(content)
-    return Request(wire["text"], wire["format"], tuple(wire["default"]), tuple(wire["named"]), tuple(wire["services"]))
+def encode(request: Request) -> bytes:
+    """Return a request as the content of a frame; both ends are one installation of Python."""
+    return marshal.dumps(tuple(request))
 
 
 def evaluator_of(store: ox.Store, originals: Originals, limits: dict[str, Any]) -> Evaluator:
