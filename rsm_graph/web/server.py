@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ from rsm_graph.engine.supervisor import Supervisor
 from rsm_graph.errors import InputError, NotConforming
 from rsm_graph.settings import Settings
 from rsm_graph.web.app import create_app
+from rsm_graph.web.protocol import bounded
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -45,9 +47,10 @@ def run(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Set
     ``make_app`` is called once in each process. The address is printed when the first of them answers. Raises
     :class:`InputError` when the application cannot start.
     """
-    children = [_spawn(make_app, listening, number) for number in range(1, settings.workers)]
+    _raise_descriptor_limit()
+    children = [_spawn(make_app, listening, settings, number) for number in range(1, settings.workers)]
     try:
-        _serve(make_app, listening, announce=True)
+        _serve(make_app, listening, settings, announce=True)
     finally:
         for child in children:
             os.kill(child, signal.SIGTERM)
@@ -55,12 +58,18 @@ def run(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Set
             os.waitpid(child, 0)
 
 
-def _spawn(make_app: Callable[[], ASGIApp], listening: socket.socket, number: int) -> int:
+def _raise_descriptor_limit() -> None:
+    """Let this process hold as many connections as the system allows; 1,024 descriptors are gone in a minute."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _spawn(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Settings, number: int) -> int:
     child = os.fork()
     if child == 0:
         status = 2
         try:
-            _serve(make_app, listening, announce=False)
+            _serve(make_app, listening, settings, announce=False)
             status = 0
         except InputError as error:
             print(f"rsm-graph: worker {number}: {error}", file=sys.stderr)
@@ -69,9 +78,10 @@ def _spawn(make_app: Callable[[], ASGIApp], listening: socket.socket, number: in
     return child
 
 
-def _serve(make_app: Callable[[], ASGIApp], listening: socket.socket, *, announce: bool) -> None:
+def _serve(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Settings, *, announce: bool) -> None:
     config = uvicorn.Config(
         make_app(),
+        http=bounded(settings),
         lifespan="on",
         log_config=None,
         access_log=False,
