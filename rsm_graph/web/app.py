@@ -84,7 +84,10 @@ class App:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+                extra = [(b"x-request-id", request_id)]
+                if scope.get("rsm_graph.kept"):
+                    extra.append((b"server-timing", b"kept"))
+                message["headers"] = [*message["headers"], *extra]
             else:
                 sent += len(message.get("body", b""))
             await send(message)
@@ -133,6 +136,7 @@ class _Side:
         )
         reply = self._kept.get(key)
         if reply is not None:
+            scope["rsm_graph.kept"] = True
             await reply(scope, receive, send)
             return True
         await self._dispatch(scope, receive, send)

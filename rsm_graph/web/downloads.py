@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import cached_property
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from rsm_graph.release import SUMS, Distribution
@@ -86,14 +86,14 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/download/", summary="The distributions of this release")
     async def folder() -> Response:
-        return resources.page_reply(site, "downloads.html", files=files, sums=SUMS)
+        return await resources.page_reply(site, "downloads.html", lambda: {"files": files, "sums": SUMS})
 
     @router.get("/download", include_in_schema=False)
     async def folder_without_slash() -> Response:
         return Reply(b"", "", status=308, extra=[("location", f"{site.prefix}/download/")])
 
     @router.get("/download/{name}", summary="One distribution; ranges and compressed transfer on request")
-    async def file(request: Request, name: str) -> Response:
+    async def file(name: str) -> Response:
         reply = await asyncio.to_thread(files.reply, name)
         if reply is None:
             raise resources.unknown(f"/download/{name}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import pyoxigraph as ox
 
-from rsm_graph import catalog, project, validation
+from rsm_graph import catalog, project
 from rsm_graph.errors import InputError
 from rsm_graph.namespaces import KINDS, VOCABULARIES
 from rsm_graph.shapes import Constraint
@@ -205,7 +203,7 @@ def home(site: Site) -> Home:
         leader=one(mission, "ledBy"),
         purposes=tuple(values(mission, "purpose")),
         predecessor=one(mission, "predecessor"),
-        figures=tuple(_figures(site, mission, edition)),
+        figures=tuple(_figures(site, edition)),
         commands=tuple(_commands(site, mission)),
         bars=bars,
         edition=views.term(site, ox.NamedNode(edition)) if edition else None,
@@ -245,7 +243,7 @@ def _bars(site: Site, edition: str) -> tuple[Bar, ...]:
     return tuple(Bar(nation, troops, 100 * troops / largest) for troops, nation in ordered)
 
 
-def _figures(site: Site, mission: str, edition: str) -> Iterator[tuple[str, str, str]]:
+def _figures(site: Site, edition: str) -> Iterator[tuple[str, str, str]]:
     """Yield figures worth knowing first: number, what it counts, where it leads."""
     if edition:
         total, nations = _number(site, edition, "printedTotal"), _number(site, edition, "printedNationCount")
@@ -426,9 +424,18 @@ def _example_folders() -> list[Path]:
     return [root / "shape-examples", root / "tests" / "shapes"]
 
 
-def validation_of(site: Site, iri: str) -> list[Constraint]:
-    """Return the constraints that a thing was checked against."""
-    return validation.shapes_of(iri, site.release.dataset, validation.project_shapes(site.base))
+def checked(site: Site, iri: str) -> list[Constraint]:
+    """Return the constraints whose targets (SHACL 2.1.3) a thing is among."""
+    index = site.release.index
+    classes = {c for kind in index.types(iri) for c in views.ancestors(site, kind)}
+    has = {s.predicate for s in index.about(iri) if s.accepted}
+    ends = {s.predicate for s in index.mentioning(iri) if s.accepted}
+    among = {"targetClass": classes, "targetSubjectsOf": has, "targetObjectsOf": ends, "targetNode": {iri}}
+    return [
+        constraint
+        for constraint in site.release.report.constraints.values()
+        if any(term.strip("<>") in among[kind] for kind, term in constraint.targets)
+    ]
 
 
 def schemes(site: Site) -> list[Scheme]:
@@ -531,48 +538,19 @@ def sources(site: Site) -> dict[str, list[Document]]:
 
 @dataclass(frozen=True)
 class Hit:
-    """One search result: the thing, its kind, and the name that matched when it is not the label."""
+    """One search result: the thing, its class, and the name that matched when it is not the label."""
 
     shown: Shown
     kind: str
+    score: float
     matched: str = ""
 
 
-def folded(text: str) -> str:
-    """Return text without case and accents, for comparison."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in plain if not unicodedata.combining(c))
-
-
 def search(site: Site, wanted: str, limit: int = 50) -> list[Hit]:
-    """Return the things whose names hold every word of ``wanted``, the closest first."""
-    words = re.findall(r"\w+", folded(wanted))
-    if not words:
-        return []
-    scored = []
-    for iri, names in site.search_names.items():
-        best: tuple[int, str] | None = None
-        for name in names:
-            score = _score(folded(name), words)
-            if score and (best is None or score > best[0]):
-                best = score, name
-        if best:
-            passage = "Passage" in views.main_class(site, iri)
-            scored.append((-best[0] + passage, -len(site.release.index.mentioning(iri)), iri, best[1]))
+    """Return the things whose names are like ``wanted``, the likest first."""
     hits = []
-    for _, _, iri, matched in sorted(scored)[:limit]:
-        shown = views.term(site, ox.NamedNode(iri))
-        kind = site.release.index.label(views.main_class(site, iri))
-        hits.append(Hit(shown, kind, matched if folded(matched) != folded(shown.text) else ""))
+    for found in site.release.search.search(wanted, limit=limit, prefix=True):
+        shown = views.term(site, ox.NamedNode(found.iri))
+        kind = site.release.index.label(views.main_class(site, found.iri))
+        hits.append(Hit(shown, kind, found.score, found.name if found.name != shown.text else ""))
     return hits
-
-
-def _score(name: str, words: list[str]) -> int:
-    """Return 0 when a word is missing, else more the closer the name is to the words."""
-    if any(word not in name for word in words):
-        return 0
-    parts = re.findall(r"\w+", name)
-    if parts == words:
-        return 8
-    starts = sum(any(part.startswith(word) for part in parts) for word in words)
-    return 1 + 2 * (starts == len(words)) + (name.startswith(words[0])) + 2 * (set(words) <= set(parts))

@@ -44,37 +44,45 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
         if chosen is not HTML:
             location = ("location", f"{site.prefix}/dataset")
             return Reply(b"", "", status=303, extra=[*DATA_HEADERS, location])
-        return page_reply(site, "home.html", home=overviews.home(site))
+        return await page_reply(site, "home.html", lambda: {"home": overviews.home(site)})
 
     @router.get("/browse", tags=["pages"], summary="The kinds of things")
     async def browse() -> Response:
-        return page_reply(site, "browse.html", kinds=overviews.kinds(site))
+        return await page_reply(site, "browse.html", lambda: {"kinds": overviews.kinds(site)})
 
     @router.get("/browse/{kind}", tags=["pages"], summary="All things of a kind")
     async def things(kind: str) -> Response:
-        tables = overviews.of_kind(site, kind)
-        if not tables:
+        if kind not in {k.name for k in overviews.kinds(site)}:
             raise unknown(f"/browse/{kind}")
-        return page_reply(site, "kind.html", heading=overviews.kind_heading(kind), tables=tables, kind=kind)
+
+        def context() -> dict[str, object]:
+            return {"heading": overviews.kind_heading(kind), "tables": overviews.of_kind(site, kind)}
+
+        return await page_reply(site, "kind.html", context)
 
     @router.get("/search", tags=["pages"], summary="Things by name: a page or JSON")
     async def search(request: Request, q: str = Query("", max_length=200)) -> Response:
         chosen = negotiate(request.headers.get("accept", ""), (HTML, _JSON))
         hits = overviews.search(site, q)
         if chosen is HTML:
-            return page_reply(site, "search.html", wanted=q, hits=hits)
-        found = [{"iri": h.shown.title, "label": h.shown.text, "kind": h.kind, "matched": h.matched} for h in hits]
-        return _json({"query": q, "results": found})
+            return await page_reply(site, "search.html", lambda: {"wanted": q, "hits": hits})
+        results = [
+            {"iri": h.shown.title, "label": h.shown.text, "kind": h.kind, "matched": h.matched, "score": h.score}
+            for h in hits
+        ]
+        return _json({"query": q, "results": results})
 
     @router.get("/sources", tags=["pages"], summary="The source documents by reliability")
     async def sources() -> Response:
-        return page_reply(site, "sources.html", groups=overviews.sources(site))
+        return await page_reply(site, "sources.html", lambda: {"groups": overviews.sources(site)})
 
     @router.get("/queries", tags=["sparql"], summary="The example queries")
     async def queries() -> Response:
-        return page_reply(site, "queries.html", queries=site.queries.values())
+        return await page_reply(site, "queries.html", lambda: {"queries": site.queries.values()})
 
-    @router.get("/queries/{name}", tags=["sparql"], summary="An example query with its answer; .csv and so on: the answer")
+    @router.get(
+        "/queries/{name}", tags=["sparql"], summary="An example query with its answer; an extension: the answer alone"
+    )
     async def query(request: Request, name: str) -> Response:
         stem, _, ending = name.partition(".")
         text = site.queries.get(stem)
@@ -94,11 +102,14 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
         answer = await endpoint.answer(asked, wanted.media_type)
         if ending:
             return answer
-        if isinstance(answer, Reply) and offered is SOLUTIONS:
-            table: views.Solutions | None = views.solutions(site, json.loads(answer.content), 1000)
-        else:
+
+        def context() -> dict[str, object]:
             table = None
-        return page_reply(site, "query.html", text=text, table=table, offered=offered)
+            if isinstance(answer, Reply) and offered is SOLUTIONS:
+                table = views.solutions(site, json.loads(answer.content), 1000)
+            return {"text": text, "table": table, "offered": offered}
+
+        return await page_reply(site, "query.html", context)
 
     @router.get("/health/live", tags=["operation"], summary="Whether this process answers")
     async def live() -> Response:
@@ -121,7 +132,8 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
 
     @router.get("/docs", tags=["pages"], summary="This interface, for people")
     async def docs(request: Request) -> Response:
-        return page_reply(site, "docs.html", paths=_openapi(site, request)["paths"], problems=problems.ALL)
+        paths = _openapi(site, request)["paths"]
+        return await page_reply(site, "docs.html", lambda: {"paths": paths, "problems": problems.ALL})
 
     @router.get("/sitemap.xml", tags=["operation"], summary="All pages, for crawlers")
     async def sitemap(request: Request) -> Response:
@@ -139,7 +151,7 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
         lines += ["Allow: /", "", f"Sitemap: {site.origin(request.scope)}/sitemap.xml", ""]
         return Reply("\n".join(lines).encode(), "text/plain; charset=utf-8", vary="")
 
-    by_address = {address: content for address, content in site.assets.values()}
+    by_address = dict(site.assets.values())
 
     @router.get("/static/{name:path}", include_in_schema=False)
     async def static(name: str) -> Response:

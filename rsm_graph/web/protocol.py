@@ -77,7 +77,7 @@ class _BoundedHttp(HttpToolsProtocol):
         self._refusal = status
         raise httptools.HttpParserError(status.phrase)  # out of the parser's callback, into data_received
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's signature)
         """Refuse the request; uvicorn calls this for whatever the parser does not take."""
         status = self._refusal
         body = b"%s.\n" % status.phrase.encode()

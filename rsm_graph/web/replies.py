@@ -92,14 +92,14 @@ class Reply(Response):
             common.append((b"accept-ranges", b"bytes"))
         self._common = common
         self._type = (b"content-type", content_type.encode()) if content_type else None
-        self._variants: dict[str, tuple[bytes, list[Header]]] = {"": (body, self._headers("", len(body)))}
+        self._variants: dict[str, tuple[bytes, list[Header]]] = {"": (body, self._fields("", len(body)))}
 
     @property
     def size(self) -> int:
         """Bytes that keeping this reply costs, its compressed variants counted in advance."""
         return len(self.content) + (len(self.content) // 2 if self._compressible else 0) + 1500
 
-    def _headers(self, encoding: str, length: int) -> list[Header]:
+    def _fields(self, encoding: str, length: int) -> list[Header]:
         lines = [(b"content-length", str(length).encode()), *self._common]
         if self._type:
             lines.append(self._type)
@@ -113,7 +113,7 @@ class Reply(Response):
         # A strong validator differs between the encoded forms of one thing (RFC 9110, 8.8.3.3).
         return f'"{self._etag}-{encoding}"'.encode() if encoding else f'"{self._etag}"'.encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI)
         scope["rsm_graph.reply"] = self
         asked = head(scope)
         encoding = preferred_encoding(asked.get(b"accept-encoding", b"")) if self._compressible else ""
@@ -163,7 +163,7 @@ class Reply(Response):
             return True
         body = self.content[start : end + 1]
         place = (b"content-range", b"bytes %d-%d/%d" % (start, end, total))
-        headers = [*self._headers("", len(body)), place]
+        headers = [*self._fields("", len(body)), place]
         await _send(send, 206, headers, b"" if scope.get("rsm_graph.bodiless") else body)
         return True
 
@@ -175,12 +175,12 @@ class Reply(Response):
             packed = _packed(self.content, encoding)
         else:
             packed = await asyncio.to_thread(_packed, self.content, encoding)
-        variant = self._variants[encoding] = packed, self._headers(encoding, len(packed))
+        variant = self._variants[encoding] = packed, self._fields(encoding, len(packed))
         return variant
 
     def add_variant(self, encoding: str, body: bytes) -> None:
         """Take the compressed form from outside: a file that the build has written."""
-        self._variants[encoding] = body, self._headers(encoding, len(body))
+        self._variants[encoding] = body, self._fields(encoding, len(body))
 
 
 class Spooled(Response):
@@ -190,7 +190,7 @@ class Spooled(Response):
         self.status_code = 200
         self.background = None
         self._answer = answer
-        self._headers: list[Header] = [
+        self._lines: list[Header] = [
             (b"content-type", answer.media_type.encode()),
             (b"content-length", str(answer.length).encode()),
             (b"cache-control", NEVER.encode()),
@@ -198,8 +198,8 @@ class Spooled(Response):
             *((name.lower().encode(), value.encode("latin-1")) for name, value in extra),
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI)
+        await send({"type": "http.response.start", "status": 200, "headers": self._lines})
         if not scope.get("rsm_graph.bodiless"):
             async for chunk in self._answer.chunks():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import quote
 
@@ -47,7 +48,7 @@ def routes(site: Site) -> APIRouter:
             for iri in site.iris_of(candidate):
                 if iri in index:
                     stem = f"/doc/{candidate.decode('ascii').removeprefix('id/')}"
-                    return _thing(site, request, iri, stem, pinned)
+                    return await _thing(site, request, iri, stem, pinned)
         raise unknown(f"/doc/{key}")
 
     @router.get("/graph/{name}", summary="One of the dataset's own named graphs")
@@ -56,7 +57,7 @@ def routes(site: Site) -> APIRouter:
         for candidate, pinned in _candidates(raw):
             for iri in site.iris_of(candidate):
                 if iri in dataset.graphs:
-                    return _thing(site, request, iri, f"/{candidate.decode('ascii')}", pinned)
+                    return await _thing(site, request, iri, f"/{candidate.decode('ascii')}", pinned)
         raise unknown(f"/graph/{name}")
 
     def whole_graph(name: str) -> Callable[[Format], Statements]:
@@ -65,13 +66,13 @@ def routes(site: Site) -> APIRouter:
 
     def ontology_page() -> bytes:
         view = overviews.ontology(site)
-        return site.render("ontology.html", view=view, diagram=diagram.classes(site, view))
+        return site.render("ontology.html", view=view, diagram=diagram.classes(site))
 
     @router.get("/ontology", summary="The vocabulary: documentation or RDF")
     @router.get("/ontology.{ending}", include_in_schema=False)
     async def ontology(request: Request, ending: str = "") -> Response:
         content = whole_graph("ontology")
-        return _document(site, request, "/ontology", ending, ontology_page, content, cite=dataset.iri("ontology"))
+        return await _document(site, request, "/ontology", ending, ontology_page, content, cite=dataset.iri("ontology"))
 
     @router.get("/ontology/{version}", summary="The vocabulary by its version IRI")
     async def ontology_version(request: Request, version: str) -> Response:
@@ -79,7 +80,7 @@ def routes(site: Site) -> APIRouter:
         known = index.values(dataset.iri("ontology"), VOCABULARIES["owl"] + "versionIRI")
         if iri not in {str(v.value) for v in known}:
             raise unknown(f"/ontology/{version}")
-        return _document(site, request, "/ontology", "", ontology_page, whole_graph("ontology"), cite=iri)
+        return await _document(site, request, "/ontology", "", ontology_page, whole_graph("ontology"), cite=iri)
 
     @router.get("/shapes", summary="The shapes that the data are checked against: documentation or RDF")
     @router.get("/shapes.{ending}", include_in_schema=False)
@@ -87,20 +88,23 @@ def routes(site: Site) -> APIRouter:
         def page() -> bytes:
             return site.render("shapes.html", topics=overviews.shapes(site), report=site.release.report)
 
-        return _document(site, request, "/shapes", ending, page, whole_graph("shapes"))
+        return await _document(site, request, "/shapes", ending, page, whole_graph("shapes"))
 
     @router.get("/concepts", summary="The code lists")
     async def concept_schemes() -> Response:
-        return page_reply(site, "concepts.html", schemes=overviews.schemes(site))
+        return await page_reply(site, "concepts.html", lambda: {"schemes": overviews.schemes(site)})
 
     @router.get("/concepts/{name}", summary="A code list: documentation or RDF; an extension pins the format")
     async def concept_scheme(request: Request, name: str) -> Response:
-        for candidate, pinned in _candidates(name.encode()):
-            iri = dataset.iri(f"id/concept/{candidate.decode()}")
-            if iri in index:
-                break
-        else:
+        known = [
+            (candidate.decode(), ending)
+            for candidate, ending in _candidates(name.encode())
+            if dataset.iri(f"id/concept/{candidate.decode()}") in index
+        ]
+        if not known:
             raise unknown(f"/concepts/{name}")
+        scheme, pinned = known[0]
+        iri = dataset.iri(f"id/concept/{scheme}")
 
         def page() -> bytes:
             return site.render("concept-scheme.html", scheme=overviews.scheme(site, iri))
@@ -110,10 +114,9 @@ def routes(site: Site) -> APIRouter:
         def content(fmt: Format) -> Statements:
             if fmt.carries == "quads":
                 return list(dict.fromkeys(q for i in (iri, *sorted(members)) for q in index.quads(i)))
-            about = (s for i in (iri, *sorted(members)) for s in index.about(i) if s.accepted)
-            return [ox.Triple(s.subject, ox.NamedNode(s.predicate), s.object) for s in about]
+            return list(dict.fromkeys(t for i in (iri, *sorted(members)) for t in index.triples(i)))
 
-        return _document(site, request, f"/concepts/{candidate.decode()}", pinned, page, content, cite=iri)
+        return await _document(site, request, f"/concepts/{scheme}", pinned, page, content, cite=iri)
 
     @router.get("/dataset", summary="The release in DCAT, VoID and PROV: a page or RDF")
     @router.get("/dataset.{ending}", include_in_schema=False)
@@ -122,12 +125,12 @@ def routes(site: Site) -> APIRouter:
         triples = site.release.description
 
         def content(fmt: Format) -> Statements:
-            return [ox.Quad(*t, graph) for t in triples] if fmt.carries == "quads" else triples
+            return _in_graph(triples, graph) if fmt.carries == "quads" else triples
 
         def page() -> bytes:
             return site.render("dataset.html", view=overviews.release(site))
 
-        return _document(site, request, "/dataset", ending, page, content, cite=dataset.iri("id/dataset/rsm"))
+        return await _document(site, request, "/dataset", ending, page, content, cite=dataset.iri("id/dataset/rsm"))
 
     @router.get("/.well-known/void", status_code=303, summary="Redirects to the description of the release")
     async def well_known() -> Response:
@@ -142,9 +145,9 @@ def routes(site: Site) -> APIRouter:
         triples = site.release.report.triples_of_report(dataset.iri("validation"))
 
         def content(fmt: Format) -> Statements:
-            return [ox.Quad(*t) for t in triples] if fmt.carries == "quads" else list(triples)
+            return _in_graph(triples, ox.DefaultGraph()) if fmt.carries == "quads" else list(triples)
 
-        return _document(site, request, "/validation", ending, page, content)
+        return await _document(site, request, "/validation", ending, page, content)
 
     @router.get("/wikidata/{item}", status_code=302, summary="The thing that is linked to a Wikidata item")
     async def wikidata(item: str) -> Response:
@@ -168,11 +171,15 @@ def unknown(path: str) -> HttpProblem:
     return HttpProblem(problems.NOT_FOUND, f"There is nothing at {path[:200]}.", "Search for it by name at /search.")
 
 
-def page_reply(site: Site, template: str, **context: object) -> Reply:
-    """Return a page that exists as HTML only."""
-    body = site.render(template, **context)
+async def page_reply(site: Site, template: str, context: Callable[[], dict[str, object]]) -> Reply:
+    """Return a page that exists as HTML only, made out of the event loop's way."""
+    body = await asyncio.to_thread(lambda: site.render(template, **context()))
     extra = [*DATA_HEADERS, *PAGE_HEADERS]
     return Reply(body, "text/html; charset=utf-8", extra=extra, modified=site.release.modified)
+
+
+def _in_graph(triples: Iterable[ox.Triple], graph: ox.NamedNode | ox.DefaultGraph) -> list[ox.Quad]:
+    return [ox.Quad(t.subject, t.predicate, t.object, graph) for t in triples]
 
 
 def _candidates(raw: bytes) -> list[tuple[bytes, str]]:
@@ -182,20 +189,23 @@ def _candidates(raw: bytes) -> list[tuple[bytes, str]]:
     return [(raw, ""), (stem, ending.decode("latin-1"))] if named else [(raw, "")]
 
 
-def _thing(site: Site, request: Request, iri: str, stem: str, pinned: str) -> Response:
+async def _thing(site: Site, request: Request, iri: str, stem: str, pinned: str) -> Response:
     index = site.release.index
 
     def page() -> bytes:
-        return site.render("thing.html", thing=views.thing(site, iri), stem=stem, citation=overviews.citation(site, iri))
+        thing = views.thing(site, iri)
+        shapes = overviews.checked(site, iri)
+        return site.render("thing.html", thing=thing, stem=stem, citation=overviews.citation(site, iri), shapes=shapes)
 
     def content(fmt: Format) -> Statements:
         return index.quads(iri) if fmt.carries == "quads" else index.triples(iri)
 
     kind = stem.split("/")[2] if stem.startswith("/doc/") else ""
-    return _document(site, request, stem, pinned, page, content, cite=iri, collection=f"/browse/{kind}" if kind else "")
+    collection = f"/browse/{kind}" if kind else ""
+    return await _document(site, request, stem, pinned, page, content, cite=iri, collection=collection)
 
 
-def _document(
+async def _document(
     site: Site,
     request: Request,
     stem: str,
@@ -218,10 +228,10 @@ def _document(
     if not pinned:
         extra.append(("content-location", f"{site.prefix}{stem}.{chosen.name}"))
     if chosen is HTML:
-        body, extra = page(), [*extra, *PAGE_HEADERS]
+        body, extra = await asyncio.to_thread(page), [*extra, *PAGE_HEADERS]
     else:
         try:
-            body = formats.serialize(content(chosen), chosen, site.names)
+            body = await asyncio.to_thread(lambda: formats.serialize(content(chosen), chosen, site.names))
         except InputError as error:  # RDF/XML cannot carry everything
             raise NotAcceptable(error.message, error.remedy) from error
     modified = site.release.modified

@@ -106,20 +106,6 @@ class Site:
         return dict(found)
 
     @cached_property
-    def search_names(self) -> dict[str, list[str]]:
-        """The names of every thing, for the search: labels in all languages, other names, codes."""
-        vocabularies = namespaces.VOCABULARIES
-        skos, foaf, dct = vocabularies["skos"], vocabularies["foaf"], vocabularies["dcterms"]
-        naming = {namespaces.RDFS_LABEL, skos + "prefLabel", skos + "altLabel", skos + "notation", foaf + "name"}
-        naming |= {dct + "identifier", dct + "title", self.term("iso3"), self.term("iso2")}
-        found: dict[str, list[str]] = {}
-        for triple in self.release.dataset.default_triples:
-            if triple.predicate.value in naming and isinstance(triple.subject, ox.NamedNode):
-                found.setdefault(triple.subject.value, []).append(str(triple.object.value))
-        start = self.base
-        return {iri: names for iri, names in found.items() if iri.startswith(start)}
-
-    @cached_property
     def assets(self) -> dict[str, tuple[str, bytes]]:
         """Static files by name: the address name with a digest of the content in it, and the content."""
         found: dict[str, tuple[str, bytes]] = {}

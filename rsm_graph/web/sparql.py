@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from rsm_graph import catalog, formats
 from rsm_graph.engine import Answer, Query
 from rsm_graph.engine.screen import form_of
-from rsm_graph.errors import NotAcceptable, QueryRefused, RsmGraphError
+from rsm_graph.errors import QueryRefused, RsmGraphError
 from rsm_graph.formats import SOLUTIONS, TRIPLES, Format
 from rsm_graph.namespaces import VOCABULARIES
 from rsm_graph.negotiation import negotiate
@@ -31,6 +31,8 @@ METHODS = "GET, HEAD, POST, QUERY, OPTIONS"
 QUERY_TYPE = "application/sparql-query"
 FORM_TYPE = "application/x-www-form-urlencoded"
 UPDATE_TYPE = "application/sparql-update"
+
+_ACCEPTED_BODIES = (("accept-post", f"{QUERY_TYPE}, {FORM_TYPE}"), ("accept-query", QUERY_TYPE))
 
 HTML = Format("html", "HTML page", "text/html", "solutions", ("application/xhtml+xml",))
 """What a browser asks for: the editor, or the answer as a page."""
@@ -283,7 +285,7 @@ def read(method: str, query_string: bytes, fields: dict[bytes, bytes], body: byt
 
 
 def _body_type(fields: dict[bytes, bytes]) -> str:
-    accepted = ("accept-post", f"{QUERY_TYPE}, {FORM_TYPE}"), ("accept-query", QUERY_TYPE)
+    accepted = _ACCEPTED_BODIES
     if fields.get(b"content-encoding", b"identity").lower() != b"identity":
         raise HttpProblem(problems.MEDIA_TYPE, "The request body is compressed.", "Send it as it is.", extra=accepted)
     value = fields.get(b"content-type", b"").decode("latin-1")
@@ -372,9 +374,6 @@ def options(methods: str) -> Reply:
             ("access-control-allow-methods", methods),
             ("access-control-allow-headers", "accept, content-type, if-none-match, range"),
             ("access-control-max-age", "86400"),
-            *([("accept-query", QUERY_TYPE), ("accept-post", f"{QUERY_TYPE}, {FORM_TYPE}")] if "POST" in methods else []),
+            *(_ACCEPTED_BODIES if "POST" in methods else ()),
         ],
     )
-
-
-__all__ = ["HTML", "Asked", "Endpoint", "NotAcceptable", "options", "parameters", "read", "read_body", "unless_gone"]

@@ -46,8 +46,9 @@ _UNNAMED = frozenset({"Tenure", "Contribution", "AllianceStatus", "LeadRole", "S
 """Classes whose labels only repeat their columns."""
 
 _PLURALS = {"entry into force": "entries into force", "person": "people"}
-_FIRST = ("rdf:type", "skos:altLabel", "skos:prefLabel", "skos:definition", "dcterms:title", "dcterms:identifier")
+_FIRST = ("skos:altLabel", "skos:prefLabel", "skos:definition", "dcterms:title", "dcterms:identifier")
 _HIDDEN = frozenset({RDFS_LABEL})
+_STATEMENTS_ON_A_PAGE = 500
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ class Thing:
     contested: tuple[Property, ...]
     tables: tuple[Table, ...]
     says: tuple[tuple[Shown, Shown, Shown], ...]
-    """For a passage: the statements in it."""
+    """For a graph: the statements in it, as many as a page bears."""
+    says_in_all: int
     standing: Source | None
     links: tuple[Shown, ...] = field(default=())
 
@@ -168,10 +170,15 @@ def thing(site: Site, iri: str) -> Thing:
         properties=_properties(site, [s for s in plain if s not in links]),
         contested=_properties(site, contested),
         tables=tuple(_mentions(site, iri)),
-        says=tuple(tuple(term(site, t) for t in quad.triple) for quad in graph),  # type: ignore[misc]
+        says=tuple(_row(site, quad.triple) for quad in graph[:_STATEMENTS_ON_A_PAGE]),
+        says_in_all=len(graph),
         standing=source(site, iri) if graph else None,
         links=tuple(dict.fromkeys(term(site, s.object) for s in links)),
     )
+
+
+def _row(site: Site, triple: ox.Triple) -> tuple[Shown, Shown, Shown]:
+    return term(site, triple.subject), term(site, triple.predicate), term(site, triple.object)
 
 
 def name(site: Site, iri: str) -> str:
@@ -263,10 +270,11 @@ def source(site: Site, graph: str) -> Source:
             first(graph, "standing") or "accepted",
             first(graph, "ruling"),
         )
-    return Source(graph, index.label(graph) or _own_graph(site, graph), href)
+    return Source(graph, _own_graph(site, graph), href)
 
 
 def _own_graph(site: Site, graph: str) -> str:
+    """Return what to call a graph that is no passage, shorter than its label."""
     words = {
         "identity": "assigned by this project",
         "links": "mapping set of this project",
@@ -276,16 +284,19 @@ def _own_graph(site: Site, graph: str) -> str:
         "concepts": "code lists",
         "dataset": "description of the release",
     }
-    return words.get(graph.removeprefix(site.release.dataset.iri("graph/")), site.short(graph))
+    local = graph.removeprefix(site.release.dataset.iri("graph/"))
+    return words.get(local) or site.release.index.label(graph) or site.short(graph)
 
 
 def _properties(site: Site, statements: Iterable[Statement]) -> tuple[Property, ...]:
     grouped: dict[str, list[Statement]] = defaultdict(list)
     for statement in statements:
         grouped[statement.predicate].append(statement)
-    first = {site.names[p] + local: n for n, (p, _, local) in enumerate(map(lambda s: s.partition(":"), _FIRST))}
+    first = {site.names[p] + local: n for n, (p, _, local) in enumerate(s.partition(":") for s in _FIRST)}
 
     def order(iri: str) -> tuple[int, str]:
+        if iri == RDF_TYPE:  # it stands above the heading already
+            return len(first) + 1, ""
         return first.get(iri, len(first)), property_label(site, iri).casefold()
 
     return tuple(
