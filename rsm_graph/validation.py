@@ -121,13 +121,14 @@ def validate_files(
     *,
     engine: Engine = "reference",
     cache: Path | None = None,
+    baseline: Report | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Return the report on RDF files that somebody wants to add to a project's dataset.
 
     The files are validated together with the project's dataset, so that they may refer to whatever it holds and so
     that a clash with it (a second holder, another figure) is noticed; the report leaves out what the project's
-    dataset by itself is found to have. A file that names no graph counts as one accepted passage. Above
+    dataset by itself is found to have (``baseline``, if that report is at hand). A file that names no graph counts as one accepted passage. Above
     :data:`LARGE` triples the quick engine judges, whatever ``engine`` says: the reference would need hours.
 
     Raises :class:`~rsm_graph.errors.RdfSyntaxError` and :class:`InputError` for files that cannot be used.
@@ -146,7 +147,8 @@ def validate_files(
     report = validate(derive(both), shapes, engine=chosen, cache=cache, progress=say)
     if report.results:
         say("comparing with the project's own report")
-        report = report.without(r.key for r in validate(derive(project), shapes, engine="quick", cache=cache).results)
+        baseline = baseline or validate(derive(project), shapes, engine=chosen, cache=cache)
+        report = report.without(result.key for result in baseline.results)
     return report
 
 
