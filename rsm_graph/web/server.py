@@ -1,27 +1,37 @@
-"""Runs the application: the listening socket, the front processes, and the line that says where it answers."""
+"""Runs the application: what it serves, the listening socket, the front processes, and when to load anew."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import resource
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from rsm_graph import release, validation
 from rsm_graph.dataset import Dataset, load_files
 from rsm_graph.engine import Source
 from rsm_graph.engine.supervisor import Supervisor
-from rsm_graph.errors import InputError, NotConforming
+from rsm_graph.errors import InputError, NotConforming, RsmGraphError
+from rsm_graph.release import Release
 from rsm_graph.settings import Settings
-from rsm_graph.web.app import create_app
+from rsm_graph.web.app import App, create_app
 from rsm_graph.web.protocol import bounded
+
+Loaded = tuple[Release, Source]
+"""What the pages show and what the engine loads."""
+
+WATCH_SECONDS = 2.0
+"""How often a built release on disk is looked at for a newer one."""
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -35,95 +45,24 @@ def listen(settings: Settings) -> socket.socket:
         raise InputError(f"Cannot listen on {where} ({reason}).", "Choose another --host or --port.") from error
 
 
-def address(listening: socket.socket) -> str:
-    """Return the URL at which a listening socket answers."""
-    host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-
-
-def run(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, in ``settings.workers`` processes that share the socket.
-
-    ``make_app`` is called once in each process. The address is printed when the first of them answers. Raises
-    :class:`InputError` when the application cannot start.
-    """
-    _raise_descriptor_limit()
-    children = [_spawn(make_app, listening, settings, number) for number in range(1, settings.workers)]
-    try:
-        _serve(make_app, listening, settings, announce=True)
-    finally:
-        for child in children:
-            os.kill(child, signal.SIGTERM)
-        for child in children:
-            os.waitpid(child, 0)
-
-
-def _raise_descriptor_limit() -> None:
-    """Let this process hold as many connections as the system allows; 1,024 descriptors are gone in a minute."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _spawn(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Settings, number: int) -> int:
-    child = os.fork()
-    if child == 0:
-        status = 2
-        try:
-            _serve(make_app, listening, settings, announce=False)
-            status = 0
-        except InputError as error:
-            print(f"rsm-graph: worker {number}: {error}", file=sys.stderr)
-        finally:
-            os._exit(status)
-    return child
-
-
-def _serve(make_app: Callable[[], ASGIApp], listening: socket.socket, settings: Settings, *, announce: bool) -> None:
-    config = uvicorn.Config(
-        make_app(),
-        http=bounded(settings),
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=4,
-        proxy_headers=False,
-    )
-    server = _Server(config, address(listening) if announce else "")
-    server.run(sockets=[listening])
-    if not server.started:
-        raise InputError("The application did not start.", server.reason or "See the lines above.")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that says where it answers once it does, and keeps the reason when it does not."""
-
-    def __init__(self, config: uvicorn.Config, announced: str) -> None:
-        super().__init__(config)
-        self._announced = announced
-        self.reason = ""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and self._announced:
-            print(f"rsm-graph serves at {self._announced}", flush=True)
-
-
 def serve_project(
     built: Path | None, listening: socket.socket, settings: Settings, *, allow_nonconforming: bool = False
 ) -> None:
     """Serve the project's own dataset, or a built release of it; returns when the server was stopped.
 
-    Raises :class:`~rsm_graph.errors.NotConforming` before anything is served, and as :func:`run`.
+    SIGHUP loads it anew; so does a newer release in the folder ``built``. Raises
+    :class:`~rsm_graph.errors.NotConforming` before anything is served, and :class:`InputError` when it cannot start.
     """
-    dataset = release.open_built(built) if built else release.assemble(settings.base_iri, settings.project)
-    settings = settings.model_copy(update={"base_iri": dataset.base_iri})
-    report = release.checked(dataset, settings.project, quick=True, allow_nonconforming=allow_nonconforming)
-    made = release.Release(dataset, report, built) if built else release.build_in_cache(dataset, report)
-    source = release.source(dataset)
-    run(lambda: create_app(made, Supervisor(source, settings), settings), listening, settings)
+
+    def load() -> Loaded:
+        dataset = release.open_built(built) if built else release.assemble(settings.base_iri, settings.project)
+        report = release.checked(dataset, settings.project, quick=True, allow_nonconforming=allow_nonconforming)
+        made = Release(dataset, report, built) if built else release.build_in_cache(dataset, report)
+        return made, release.source(dataset)
+
+    first = load()
+    of_release = settings.model_copy(update={"base_iri": first[0].dataset.base_iri})
+    _run(first, load, built / release.SUMS if built else None, listening, of_release)
 
 
 def serve_files(
@@ -137,17 +76,183 @@ def serve_files(
     """Serve other people's RDF: the endpoint over ``source``, without pages about its things.
 
     The files go straight into the engine, so a million statements load as fast as it can. They are validated only
-    when ``shapes`` are given. Raises as :func:`serve_project`.
+    when ``shapes`` are given. SIGHUP loads them anew. Raises as :func:`serve_project`.
     """
-    nothing = Dataset(settings.base_iri, ())
-    report = validation.Report(settings.base_iri, (), {}, {}, (), 0)
-    if shapes:
-        named = [(file.path, file.graph or settings.base_iri + "graph/default") for file in source.files]
-        loaded = load_files(named, settings.base_iri)
-        report = validation.validate(loaded, validation.load(shapes, settings.base_iri), engine="quick")
-        if not report.conforms and not allow_nonconforming:
-            raise NotConforming(report)
     with tempfile.TemporaryDirectory(prefix="rsm-graph-") as folder:
         (Path(folder) / release.SUMS).touch()
-        made = release.Release(nothing, report, Path(folder))
-        run(lambda: create_app(made, Supervisor(source, settings), settings), listening, settings)
+
+        def load() -> Loaded:
+            report = validation.Report(settings.base_iri, (), {}, {}, (), 0)
+            if shapes:
+                named = [(file.path, file.graph or f"{settings.base_iri}graph/default") for file in source.files]
+                data = load_files(named, settings.base_iri)
+                report = validation.validate(data, validation.load(shapes, settings.base_iri), engine="quick")
+                if not report.conforms and not allow_nonconforming:
+                    raise NotConforming(report)
+            return Release(Dataset(settings.base_iri, ()), report, Path(folder)), source
+
+        _run(load(), load, None, listening, settings)
+
+
+def _run(
+    first: Loaded, load: Callable[[], Loaded], watched: Path | None, listening: socket.socket, settings: Settings
+) -> None:
+    """Serve in ``settings.workers`` processes that share the socket, until SIGINT or SIGTERM."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the usual 1,024 are gone after 1,000 idle clients
+
+    def serve(number: int) -> None:
+        app = create_app(first[0], Supervisor(first[1], settings), settings)
+        _Server(app, load, watched, listening, settings, announced=number == 0).serve_until_stopped()
+
+    if settings.workers == 1:
+        serve(0)
+    else:
+        _Workers(serve, settings.workers).watch()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says where it answers once it does, and that loads anew when it is told to."""
+
+    def __init__(
+        self,
+        app: App,
+        load: Callable[[], Loaded],
+        watched: Path | None,
+        listening: socket.socket,
+        settings: Settings,
+        *,
+        announced: bool,
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            http=bounded(settings),
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=4,
+            proxy_headers=False,
+        )
+        super().__init__(config)
+        self._app = app
+        self._load = load
+        self._watched = watched
+        self._listening = listening
+        self._announced = announced
+        self._reloading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def serve_until_stopped(self) -> None:
+        """Serve; raises :class:`InputError` when the application cannot start."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn raises the signal again once it has stopped; being told to stop is no failure.
+            signal.signal(number, lambda *_: None)
+        self.run(sockets=[self._listening])
+        if not self.started:
+            raise InputError("The server could not start.", "The engine could not load the data, see above.")
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.started:
+            return
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._go(self._reload()))
+        if self._watched:
+            self._go(self._watch(self._watched))
+        if self._announced:
+            host, port = self._listening.getsockname()[:2]
+            print(f"rsm-graph serves at http://{f'[{host}]' if ':' in host else host}:{port}/", flush=True)
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload(self) -> None:
+        """Load beside what is served and swap; what cannot be loaded leaves everything as it was."""
+        async with self._reloading:
+            try:
+                made, source = await asyncio.to_thread(self._load)
+                await self._app.replace(made, source)
+                print(f"rsm-graph: now serving {made.hash}", file=sys.stderr, flush=True)
+            except RsmGraphError as error:
+                print(f"rsm-graph: not loaded, the old data are served on: {error}", file=sys.stderr, flush=True)
+
+    async def _watch(self, file: Path) -> None:
+        seen = _stamp(file)
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            now = _stamp(file)
+            if now not in (seen, None):
+                seen = now
+                await self._reload()
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """What changes when a file is replaced; nothing while it is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
+
+
+class _Workers:
+    """Front processes, forked from this one, replaced when one dies, and told what this one is told."""
+
+    SHORTEST_LIFE = 2.0
+    """Seconds; a worker that ends sooner would only end again, so all stop."""
+
+    def __init__(self, serve: Callable[[int], None], number: int) -> None:
+        self._serve = serve
+        self._number = number
+        self._born: dict[int, tuple[int, float]] = {}
+        self._stopping = False
+
+    def watch(self) -> None:
+        """Run the workers until SIGINT or SIGTERM; raises :class:`InputError` when one cannot start."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop())
+        signal.signal(signal.SIGHUP, lambda *_: self._tell(signal.SIGHUP))
+        for place in range(self._number):
+            self._spawn(place)
+        failed = False
+        while self._born:
+            pid, _ = os.wait()
+            place, born = self._born.pop(pid)
+            if self._stopping:
+                continue
+            if time.monotonic() - born < self.SHORTEST_LIFE:
+                failed = True
+                self._stop()
+            else:
+                self._spawn(place)
+        if failed:
+            raise InputError("A front process ended as soon as it began.", "See the lines above.")
+
+    def _spawn(self, place: int) -> None:
+        pid = os.fork()
+        if pid:
+            self._born[pid] = (place, time.monotonic())
+            return
+        status = 2
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            self._serve(place)
+            status = 0
+        except RsmGraphError as error:
+            print(f"rsm-graph: {error}", file=sys.stderr)
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._tell(signal.SIGTERM)
+
+    def _tell(self, number: signal.Signals) -> None:
+        for pid in list(self._born):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
