@@ -13,6 +13,7 @@ import pyoxigraph as ox
 from rsm_graph import rdfxml
 from rsm_graph.engine import screen
 from rsm_graph.engine.restore import Originals, Patch, rows
+from rsm_graph.engine.rewrite import with_constant
 from rsm_graph.errors import AnswerTooLarge, QueryError, QueryMemory, QueryRefused, QuerySyntaxError
 from rsm_graph.formats import SOLUTIONS, TRIPLES, by_name
 
@@ -80,6 +81,13 @@ class Evaluator:
             dataset["named_graphs"] = [self._graph(iri) for iri in request.named_graphs]
         # The engine takes longer to read the whole map than to answer a light query.
         prefixes = {name: self.prefixes[name] for name in _PREFIX.findall(request.text) if name in self.prefixes}
+        text = with_constant(request.text)
+        if text != request.text:
+            try:
+                return self.store.query(text, prefixes=prefixes, base_iri=self.base_iri, **dataset)
+            except SyntaxError:
+                # The query as it was asked gives the right place.
+                pass
         return self.store.query(request.text, prefixes=prefixes, base_iri=self.base_iri, **dataset)
 
     def _graph(self, iri: str) -> ox.NamedNode:

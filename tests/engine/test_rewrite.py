@@ -1,0 +1,138 @@
+"""A query with its constant in place answers as the query that was asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pyoxigraph as ox
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rsm_graph.engine.rewrite import with_constant
+
+PREFIX = "PREFIX : <http://e/> "
+
+REWRITTEN = [
+    "SELECT * { VALUES ?x { :a } OPTIONAL { ?x :p ?y } }",
+    "SELECT * { VALUES (?x) { (:a) } ?x :p ?y }",
+    "SELECT * { VALUES (?x ?y) { (:a :b) } OPTIONAL { ?x :p ?z . ?y :q ?z } }",
+    "SELECT ?x { BIND (:a AS ?x) OPTIONAL { ?x :p ?y } OPTIONAL { ?z :q $x } }",
+    "SELECT * { VALUES ?x { <http://e/a> } ?x :p ?y . FILTER (?x != ?y) }",
+    "SELECT * { VALUES ?x { :a } { ?x :p ?y } UNION { ?y :q ?x } UNION { :b :p ?y } }",
+    "SELECT * { VALUES ?x { :a } GRAPH ?g { ?x :p ?y } }",
+    "SELECT * { VALUES ?x { :a } OPTIONAL { ?x :p ?y OPTIONAL { ?x :q ?z FILTER (?z != ?x) } } }",
+    "SELECT * { VALUES ?x { :a } OPTIONAL { ?y :p ?z FILTER (?z = ?x) } }",
+    "SELECT * { VALUES ?x { :a } ?y :p ?z FILTER NOT EXISTS { ?x :q ?z } }",
+    "SELECT (COUNT(*) AS ?n) { VALUES ?x { :a } ?x :p+ ?y } GROUP BY ?x HAVING (COUNT(?x) > 0)",
+    "SELECT * { ?y :q ?z . VALUES ?x { :a } OPTIONAL { ?x :p ?y } }",
+    "SELECT * { VALUES ?x { :a } OPTIONAL { ?x :p ?y BIND (STR(?x) AS ?s) } }",
+    "CONSTRUCT { ?x :r ?y } WHERE { VALUES ?x { :a } OPTIONAL { ?x :p ?y } }",
+    "DESCRIBE ?x WHERE { BIND (:a AS ?x) }",
+    "ASK { VALUES ?x { :a } ?y :p ?x MINUS { ?y :q ?z } }",
+    "SELECT * { VALUES ?x { :a } ?y :p ?x { SELECT ?y { ?y :q ?z } } }",
+]
+LEFT_ALONE = [
+    "SELECT * { ?x :p ?y }",
+    "SELECT * { VALUES ?x { :a :b } ?x :p ?y }",
+    "SELECT * { VALUES ?x { 1 } ?x :p ?y }",
+    "SELECT * { VALUES ?x { UNDEF } ?x :p ?y }",
+    "SELECT * { VALUES ?x { :a } ?x :p* ?y }",
+    "SELECT * { VALUES ?x { :a } ?x :p? ?y }",
+    "SELECT * { VALUES ?x { :a } ?y :p ?z MINUS { ?x :p ?w } }",
+    "SELECT * { VALUES ?x { :a } OPTIONAL { ?y :p ?z OPTIONAL { ?x :q ?z } } }",
+    "SELECT * { VALUES ?x { :a } { ?y :p ?z FILTER (BOUND(?x)) } }",
+    "SELECT * { VALUES ?x { :a } { ?y :p ?z BIND (STR(?x) AS ?s) } }",
+    "SELECT * { VALUES ?x { :a } { SELECT ?y { ?x :p ?y } } }",
+    "SELECT * { VALUES ?x { :a } VALUES ?x { :b } }",
+    "SELECT * { VALUES ?x { :a } FILTER (BOUND(?x)) }",
+    "SELECT * { VALUES ?x { :a } GRAPH ?x { ?s :p ?o } }",
+    "SELECT * { OPTIONAL { ?x :p ?y } VALUES ?x { :a } }",
+    "SELECT * { BIND (IRI('http://e/a') AS ?x) ?x :p ?y }",
+    "SELECT * { VALUES ?x { :a } FILTER EXISTS { ?y :p ?z OPTIONAL { ?x :q ?z } } }",
+    "SELECT ('VALUES ?x { :a }' AS ?y) { ?x :p ?z }",
+    "SELECT * { VALUES ?x { :a ",
+]
+
+
+@pytest.mark.parametrize("query", REWRITTEN)
+def test_the_constant_is_put_in_place(query: str) -> None:
+    assert with_constant(PREFIX + query) != PREFIX + query
+
+
+@pytest.mark.parametrize("query", LEFT_ALONE)
+def test_a_query_that_might_change_is_left_alone(query: str) -> None:
+    assert with_constant(PREFIX + query) == PREFIX + query
+
+
+NODES = [ox.NamedNode(f"http://e/{name}") for name in "abc"]
+PREDICATES = [ox.NamedNode(f"http://e/{name}") for name in "pq"]
+GRAPHS = [ox.DefaultGraph(), ox.NamedNode("http://e/g"), ox.NamedNode("http://e/a")]
+quads = st.builds(
+    ox.Quad,
+    st.sampled_from(NODES),
+    st.sampled_from(PREDICATES),
+    st.sampled_from([*NODES, ox.Literal("1", datatype=ox.NamedNode("http://www.w3.org/2001/XMLSchema#integer"))]),
+    st.sampled_from(GRAPHS),
+)
+terms = st.sampled_from(["?x", "?x", "?y", "?z", ":a", ":b"])
+verbs = st.sampled_from([":p", ":q", "?v", ":p/:q", "^:p", ":p+", ":p*", ":p|:q", "?x"])
+triples = st.builds("{} {} {} .".format, terms, verbs, terms)
+expressions = st.sampled_from(
+    ["?x = ?y", "?x != ?z", "BOUND(?y)", "BOUND(?x)", "ISIRI(?x) && ?y != :a", "!BOUND(?z) || ?z = ?x", "1 = 2"]
+)
+
+
+def groups(depth: int) -> st.SearchStrategy[str]:
+    """Return patterns that use the variable everywhere a pattern can."""
+    element = triples | st.builds("FILTER ({})".format, expressions)
+    if depth:
+        inner = groups(depth - 1)
+        element |= (
+            st.builds("OPTIONAL {{ {} }}".format, inner)
+            | st.builds("OPTIONAL {{ {} }}".format, inner)
+            | st.builds("{{ {} }}".format, inner)
+            | st.builds("{{ {} }} UNION {{ {} }}".format, inner, inner)
+            | st.builds("MINUS {{ {} }}".format, inner)
+            | st.builds("GRAPH ?g {{ {} }}".format, inner)
+            | st.builds("FILTER EXISTS {{ {} }}".format, inner)
+            | st.builds("FILTER NOT EXISTS {{ {} }}".format, inner)
+            | st.builds("{{ SELECT ?y {{ {} }} }}".format, inner)
+            | st.builds("{{ SELECT ?x ?z {{ {} }} }}".format, inner)
+            | st.builds("BIND (STR(?x) AS ?s{})".format, st.integers(0, 10**9))
+        )
+    return st.lists(element, min_size=1, max_size=3).map(" ".join)
+
+
+bindings = st.sampled_from(["VALUES ?x { :a }", "BIND (:a AS ?x)", "VALUES (?x ?y) { (:a :b) }"])
+CHANGED: Counter[bool] = Counter()
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(quads, max_size=12), st.lists(triples, max_size=1), bindings, groups(2))
+def test_answers_are_equal(data: list[ox.Quad], before: list[str], binding: str, pattern: str) -> None:
+    query = f"{PREFIX}SELECT * {{ {' '.join(before)} {binding} {pattern} }}"
+    rewritten = with_constant(query)
+    CHANGED[rewritten != query] += 1
+    if rewritten == query:
+        return
+    store = ox.Store()
+    store.bulk_extend(data)
+    try:
+        expected = solutions(store, query)
+    except SyntaxError:
+        return
+    assert solutions(store, rewritten) == expected, rewritten
+
+
+def solutions(store: ox.Store, query: str) -> Counter[frozenset[tuple[str, str]]]:
+    """Return the solutions of a query as a bag."""
+    results = store.query(query)
+    assert isinstance(results, ox.QuerySolutions)
+    names = [variable.value for variable in results.variables]
+    return Counter(frozenset((name, str(row[name])) for name in names if row[name] is not None) for row in results)
+
+
+def test_the_property_has_seen_rewritten_queries() -> None:
+    if sum(CHANGED.values()):
+        assert CHANGED[True] > 200
