@@ -205,6 +205,28 @@ def files_source(data: Sequence[Path] | None, graph: Sequence[str] | None, store
     return Source(files=tuple(files), store=store, exact=exact) if files or store else None
 
 
+@app.command()
+def reconcile(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="A table with a header line.")],
+    column: Annotated[str, typer.Option(help="The column that holds the names.", metavar="NAME")],
+    kinds: Annotated[list[str] | None, typer.Option("--type", help="Only things of this type.", metavar="TYPE")] = None,
+    base_iri: BaseIri = None,
+    project_folder: Project = None,
+) -> None:
+    """Find the things that a column of a table names: adds IRI, Wikidata item, score and reason."""
+    from rsm_graph import release
+    from rsm_graph.describe import Index
+    from rsm_graph.reconcile.catalogue import Catalogue
+    from rsm_graph.reconcile.sheet import reconcile_file
+    from rsm_graph.search import Search
+
+    settings = settings_of(base_iri=base_iri, project=project_folder)
+    index = Index(release.assemble(settings.base_iri, settings.project))
+    catalogue = Catalogue(index, Search.of(index))
+    tally = reconcile_file(catalogue, file, column, sys.stdout, [catalogue.type(kind) for kind in kinds or ()])
+    print(tally, file=sys.stderr)
+
+
 def query_text(source: str, base_iri: str) -> str:
     """Return the text of a query: standard input for ``-``, a file, or the example of that name.
 

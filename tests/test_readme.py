@@ -74,6 +74,14 @@ def test_the_addresses_answer(server: httpx.Client) -> None:
         assert answer.status_code in (200, 400), (path, answer.status_code)
 
 
+def test_the_dockerfile_is_clean(tmp_path: Path) -> None:
+    dockerfile = re.search(r"^```dockerfile\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    assert dockerfile
+    (tmp_path / "Dockerfile").write_text(dockerfile[1], encoding="utf-8")
+    ended = shell("hadolint Dockerfile", tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "")
+
+
 def test_the_settings_table_is_that_of_the_code() -> None:
     rows = re.findall(r"^\| `--([a-z-]+)` \| `(RSM_GRAPH_[A-Z_]+)` \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
     assert rows == [row[:4] for row in settings_rows()]
