@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,14 +24,17 @@ from rsm_graph.describe import Index
 from rsm_graph.errors import InputError
 from rsm_graph.namespaces import KINDS, RDFS_LABEL, VOCABULARIES
 
-EXACT = {"label": 100.0, "code": 100.0, "identifier": 100.0, "name": 97.0, "translation": 95.0}
-"""Score of a text that *is* a name, by the sort of name it is."""
+EXACT = {
+    "label": 100.0, "code": 100.0, "identifier": 100.0, "name": 97.0, "translation": 95.0,
+    "acronym": 85.0,
+}  # fmt: skip
+"""Score of a text that *is* a name, by the sort of name it is; acronyms are our guess."""
 
 SIMILAR = 90.0
 """Score that a name merely similar stays below."""
 
 _SPELT = ("label", "name", "translation")
-"""Sorts of names that may be misspelt. Codes may not: DEU is no mistyped DNK."""
+"""Sorts of names that may be misspelt. Codes and acronyms may not: DEU is no mistyped DNK."""
 
 LOWEST = 45.0
 """Score below which a name is not returned at all."""
@@ -47,6 +51,14 @@ _SPELLING = 2.0
 
 _OTHER_CASE = 10.0
 """What a code loses in another case: ``NO`` is Norway, ``no`` is a word."""
+
+_HONORIFICS = frozenset(("amb", "ambassador", "dr", "hon", "mr", "mrs", "ms", "president", "prof", "professor", "sir"))
+"""What stands before people's names beside the ranks, which the dataset lists itself."""
+
+_LANGUAGES_OF_LISTS = frozenset(
+    ("cs", "da", "de", "el", "en", "es", "fr", "hu", "it", "nb", "nl", "pl", "pt", "ro", "ru", "sv", "tr", "uk")
+)
+"""Languages in which the names of countries that are *not* in the dataset are known, so that none is taken for ours."""
 
 _NAMES = {
     RDFS_LABEL: "label",
@@ -95,12 +107,14 @@ class Hit:
 class Search:
     """The names of one dataset, searchable; only read after it is made, so any number of threads may share it."""
 
-    def __init__(self, names: Sequence[Name], labels: Mapping[str, str]) -> None:
+    def __init__(self, names: Sequence[Name], labels: Mapping[str, str], elsewhere: Collection[str] = ()) -> None:
         self._names = names
         self._labels = labels
+        self._elsewhere = frozenset(elsewhere)
         self._words = [fold(name.text).split() for name in names]
         self._equal = defaultdict[str, list[int]](list)
         self._numbers = defaultdict[str, list[int]](list)
+        self._mixed = defaultdict[str, list[int]](list)
         self._sharing: dict[str, defaultdict[str, list[int]]] = {kind: defaultdict(list) for kind in KINDS}
         self._size = [0] * len(names)
         bearers = defaultdict[str, set[str]](set)
@@ -112,30 +126,36 @@ class Search:
                     bearers[word].add(name.iri)
                 grams = _grams(words)
                 self._size[number] = len(grams)
+                self._mixed["".join(sorted("".join(words)))].append(number)
                 for gram in grams:
                     self._sharing[name.kind][gram].append(number)
         self._weights = {word: math.log(1 + len(labels) / len(iris)) for word, iris in bearers.items()}
         self._rare = max(self._weights.values(), default=1.0)
-        self._titles = frozenset(word for word, iris in bearers.items() if any("/id/concept/rank/" in i for i in iris))
+        ranks = {word for word, iris in bearers.items() if any("/id/concept/rank/" in iri for iri in iris)}
+        self._titles = frozenset(ranks | _HONORIFICS)
 
     @classmethod
     def of(cls, index: Index) -> Search:
         """Return a search over a dataset."""
-        names = _unique(_names(index))
-        return cls(names, {name.iri: index.label(name.iri) for name in names})
+        territories = _territories()
+        names = _unique(_names(index, territories))
+        labels = {name.iri: index.label(name.iri) for name in names}
+        own = {fold(name.text) for name in names}
+        return cls(names, labels, sorted(_elsewhere(territories) - own))
 
     @classmethod
     def open(cls, path: Path) -> Search:
         """Return a search over a file that :meth:`write` made; raises :class:`InputError` if it is none."""
         try:
             content = json.loads(path.read_bytes())
-            return cls([Name(*row) for row in content["names"]], content["labels"])
+            return cls([Name(*row) for row in content["names"]], content["labels"], content["elsewhere"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: no search index ({error}).", "Build the release again.") from error
 
     def write(self, path: Path) -> None:
         """Write the index into a file; two of one dataset are byte-identical."""
-        content = {"labels": self._labels, "names": [astuple(name) for name in self._names]}
+        names = [astuple(name) for name in self._names]
+        content = {"labels": self._labels, "names": names, "elsewhere": sorted(self._elsewhere)}
         path.write_text(json.dumps(content, ensure_ascii=False, sort_keys=True, indent=0) + "\n", encoding="utf-8")
 
     @property
@@ -166,11 +186,24 @@ class Search:
             name = self._names[number]
             if not kinds or name.kind in kinds:
                 self._keep(best, name, exactly(text, name.text, name.sort), name.sort)
+        elsewhere = " ".join(words) in self._elsewhere
         for number in self._similar(words, kinds or KINDS, prefix):
             name = self._names[number]
-            titles = self._titles if name.kind in ("person", "tenure") else frozenset[str]()
-            likeness = similarity(words, self._words[number], self._weight, titles, prefix=prefix)
-            self._keep(best, name, SIMILAR * min(likeness, 0.99), "similar")
+            if elsewhere and name.kind == "nation":
+                continue  # Malawi is a country, no misspelling of another one
+            of_person = name.kind in ("person", "tenure")
+            foreign = name.sort == "translation"
+            likeness = similarity(
+                words,
+                self._words[number],
+                self._weight,
+                self._titles if of_person else (),
+                prefix=prefix,
+                asked_share=0.5 if foreign else 0.7,
+                part=1.0 if of_person else 0.9,  # people are called by a part of their name, other things seldom
+            )
+            # Names in hundreds of languages resemble more words by chance.
+            self._keep(best, name, SIMILAR * min(likeness, 0.99) * (0.95 if foreign else 1.0), "similar")
         found = sorted(best.values(), key=lambda hit: (-hit.score, KINDS.index(hit.kind), hit.label, hit.iri))
         return found[offset : offset + limit]
 
@@ -194,7 +227,9 @@ class Search:
         enough = 0.4 * max(shared.values(), default=0)
         size = len(grams)
         ranked = sorted(((-2 * n / (size + self._size[number]), number) for number, n in shared.items() if n >= enough))
-        found, of_thing = list[int](), Counter[str]()
+        # Swapped letters leave few runs of three in a short word, but all its letters.
+        mixed = self._mixed.get("".join(sorted("".join(words))), ())
+        found, of_thing = [number for number in mixed if self._names[number].kind in kinds], Counter[str]()
         for _, number in ranked:
             iri = self._names[number].iri
             if of_thing[iri] < _NAMES_OF_A_THING:
@@ -255,54 +290,66 @@ def similarity(
     titles: Collection[str] = (),
     *,
     prefix: bool = False,
+    asked_share: float = 0.7,
+    part: float = 1.0,
 ) -> float:
-    """Return how much of ``asked`` is in ``named``, and to a lesser part the other way round, from 0 to 1.
+    """Return how much of ``asked`` is in ``named`` (``asked_share``), and the other way round, from 0 to 1.
 
     The order of words does not count, rare words count more than common ones, ``titles`` hardly at all. With
-    ``prefix`` the last word asked may be unfinished.
+    ``prefix`` the last word asked may be unfinished. ``part`` is left of the likeness when a longer word of the
+    name is not asked for.
     """
-    rest, open_words, shared, total_asked = list(named), list[int](), 0.0, 0.0
+    rest, unmet = list(named), list[int]()
+    shared = both = only_asked = 0.0
     for place, word in enumerate(asked):
         if word in rest:
             rest.remove(word)
             shared += weight(word)
-            total_asked += weight(word)
+            both += weight(word)
         else:
-            open_words.append(place)
-    for place in open_words:
+            unmet.append(place)
+    for place in unmet:
         word = asked[place]
         unfinished = prefix and place == len(asked) - 1
         likeness, best = max(((_likeness(word, other, unfinished), other) for other in rest), default=(0.0, ""))
         if likeness > 0:
             rest.remove(best)
-            shared += likeness * weight(best)
-            total_asked += weight(best)
+            # An initial tells less than the word that is asked for would, and more than a letter does.
+            known = weight(best) if len(best) > 1 else weight(word) / 2
+            shared += likeness * known
+            both += known
         else:
-            total_asked += weight(word) * (0.1 if word in titles else 1.0)
-    total_named = sum(map(weight, named))
-    by_word = 0.7 * shared / total_asked + 0.3 * shared / total_named if total_asked and total_named else 0.0
+            only_asked += weight(word) * (0.1 if word in titles else 1.0)
+    only_named = sum(map(weight, rest))
+    by_word = 0.0
+    if shared:
+        by_word = asked_share * shared / (both + only_asked) + (1 - asked_share) * shared / (both + only_named)
+    if any(len(word) > 3 for word in rest):
+        by_word *= part
     if len(asked) == len(named):
         return by_word
-    return max(by_word, _likeness("".join(asked), "".join(named), False))  # NorthMacedonia, New Zea land
+    return max(by_word, _misspelt("".join(asked), "".join(named)))  # NorthMacedonia, New Zea land
 
 
 def _likeness(word: str, other: str, unfinished: bool) -> float:
     """Return how surely ``word`` is the beginning, the abbreviation or a misspelling of ``other``."""
     if unfinished and other.startswith(word):
         return 0.95
-    shorter = min(len(word), len(other))
-    if shorter == 1:
+    if min(len(word), len(other)) == 1:
         return 0.9 if word[0] == other[0] else 0.0
-    if shorter < 3:
-        return 0.0
-    if other.startswith(word):
-        return 0.8
+    abbreviated = 0.8 if len(word) > 2 and other.startswith(word) else 0.0
+    return max(abbreviated, _misspelt(word, other))
+
+
+def _misspelt(word: str, other: str) -> float:
+    """Return how near two spellings are: one slip is let pass in words of four letters, two in words of eight."""
+    shorter = min(len(word), len(other))
     slips = 0 if shorter < 4 else 1 if shorter < 8 else 2
-    distance = OSA.distance(word, other, score_cutoff=slips) if slips else 1
+    distance = OSA.distance(word, other, score_cutoff=slips)
     return 1 - distance / max(len(word), len(other)) if distance <= slips else 0.0
 
 
-def _names(index: Index) -> Iterator[Name]:
+def _names(index: Index, territories: Mapping[str, Mapping[str, str]]) -> Iterator[Name]:
     """Return every name of everything that has an accepted label; passages and points on the map have no names."""
     base = index.dataset.iri("id/")
     codes = {
@@ -310,7 +357,6 @@ def _names(index: Index) -> Iterator[Name]:
         for code in _CODES
     }
     nameless = {index.dataset.iri("ontology#Passage"), VOCABULARIES["geo"] + "Geometry"}
-    translations = _translations()
     for iri in index.things:
         key = iri.removeprefix(base)
         kind = key.partition("/")[0]
@@ -335,11 +381,22 @@ def _names(index: Index) -> Iterator[Name]:
             yield Name(iri, kind, text, "identifier")
         if kind == "nation":
             for code in index.values(iri, index.dataset.iri("ontology#iso2")):
-                for text, language in translations[code.value].items():
+                for text, language in territories[code.value].items():
                     yield Name(iri, kind, text, "translation", language)
+        if kind in ("mission", "command", "organization", "legal") and (acronym := _acronym(index.label(iri))):
+            yield Name(iri, kind, acronym, "acronym", "en")
         if kind == "post":
             for text in _posts(index, iri):
                 yield Name(iri, kind, text, "name", "en")
+
+
+def _acronym(label: str) -> str:
+    """Return the initials of a name of three capitalised words or more, figures kept ("UNSCR 2189"), else ``""``."""
+    words = [word for word in re.findall(r"\w+", label) if word not in ("and", "for", "of", "the")]
+    initials = [word[0] for word in words if word[0].isalpha()]
+    if len(initials) < 3 or not all(initial.isupper() for initial in initials):
+        return ""
+    return " ".join(["".join(initials), *(word for word in words if word[0].isdigit())])
 
 
 def _posts(index: Index, post: str) -> Iterator[str]:
@@ -352,10 +409,22 @@ def _posts(index: Index, post: str) -> Iterator[str]:
             yield from (f"{index.label(role.value)} {name}" for name in sorted(names))
 
 
-def _translations() -> Mapping[str, Mapping[str, str]]:
+def _elsewhere(territories: Mapping[str, Mapping[str, str]]) -> set[str]:
+    """Return what countries are called in the languages that lists of them are mostly written in, folded."""
+    return {
+        fold(text)
+        for code, names in territories.items()
+        if len(code) == 2
+        for text, language in names.items()
+        if language in _LANGUAGES_OF_LISTS
+    }
+
+
+def _territories() -> Mapping[str, Mapping[str, str]]:
     """Return the names of territories in the languages of CLDR: code to name to the first language that has it."""
     found = defaultdict[str, dict[str, str]](dict)
-    for language in sorted(localedata.locale_identifiers()):
+    languages = sorted(localedata.locale_identifiers(), key=lambda name: (name not in _LANGUAGES_OF_LISTS, name))
+    for language in languages:
         # `localedata.load` would keep every locale whole in memory, 200 MB of it, for good.
         with Path(localedata.resolve_locale_filename(language)).open("rb") as file:
             territories = pickle.load(file).get("territories", {})

@@ -13,7 +13,7 @@ from rsm_graph.search import Hit, fold
 SURE = 70.0
 """Score from which a candidate may be called a match."""
 
-CLEAR = 10.0
+CLEAR = 8.0
 """By how much a match must lead the next candidate."""
 
 _OTHER_TYPE = 0.8

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from rsm_graph.errors import InputError
 from rsm_graph.reconcile import protocol, sheet
 from rsm_graph.reconcile.catalogue import Catalogue
+from rsm_graph.reconcile.matching import CLEAR, SURE
 from rsm_graph.web import problems
 from rsm_graph.web.problems import HttpProblem
 from rsm_graph.web.replies import NEVER, Reply
@@ -131,7 +132,7 @@ def routes(site: Site) -> APIRouter:
     def page(request: Request, **given: object) -> Awaitable[Reply]:
         def context() -> dict[str, object]:
             types = [(t.id, t.name) for t in catalogue.types.values() if len(t.members) > 1]
-            fixed = {"service": address(request), "types": types, "largest": _LISTED}
+            fixed = {"service": address(request), "types": types, "largest": _LISTED, "sure": SURE, "clear": CLEAR}
             return {"text": "", "chosen": "", "found": None} | fixed | given
 
         return page_reply(site, "reconcile.html", context)
