@@ -35,7 +35,15 @@ MANY_KINDS = {
         *("startDate", "endDate", "date", "asOf", "attestedOn", "dateBasis", "dateReason"),
         *("earliestStart", "latestStart", "earliestEnd", "latestEnd", "earliest", "latest"),
         # of missions and commands, or of commands and organizations
-        *("predecessor", "parentCommand", "headquarters", "advises", "dualHattedWith", "leadNation", "contributingNation"),
+        *(
+            "predecessor",
+            "parentCommand",
+            "headquarters",
+            "advises",
+            "dualHattedWith",
+            "leadNation",
+            "contributingNation",
+        ),
         # of contributions, figures and editions
         *("mission", "nation", "troops", "asPrinted", "nationAsPrinted", "precision", "strengthQualifier"),
         *("nationCount", "allyCount", "partnerCount", "plannedStrength"),
@@ -48,7 +56,7 @@ MANY_KINDS = {
 
 
 @pytest.fixture(scope="module")
-def ontology(dataset: Dataset) -> ox.Store:
+def ontology() -> ox.Store:
     """The ontology without its alignments to terms of others, which talk about those."""
     store = ox.Store()
     store.load(path=str(project.root() / "ontology" / "rsm.ttl"), format=ox.RdfFormat.TURTLE)
@@ -96,7 +104,9 @@ def test_pitfall_says_what_it_is(name: str) -> None:
 def test_properties_have_a_domain_and_a_range_where_one_class_will_do(
     ontology: ox.Store, terms: dict[str, str], axis: str
 ) -> None:
-    given = {q.subject.value.removeprefix(RSM) for q in ontology.quads_for_pattern(None, ox.NamedNode(RDFS + axis), None)}
+    given = {
+        q.subject.value.removeprefix(RSM) for q in ontology.quads_for_pattern(None, ox.NamedNode(RDFS + axis), None)
+    }
     properties = {name for name, kind in terms.items() if kind != "Class"}
     assert properties - given == MANY_KINDS[axis]
 
@@ -104,7 +114,7 @@ def test_properties_have_a_domain_and_a_range_where_one_class_will_do(
 def test_declared_prefixes_are_those_of_the_code(ontology: ox.Store) -> None:
     answer = ontology.query(
         "PREFIX sh: <http://www.w3.org/ns/shacl#> "
-        "SELECT ?prefix (STR(?namespace) AS ?iri) { ?ontology sh:declare [ sh:prefix ?prefix ; sh:namespace ?namespace ] }"
+        "SELECT ?prefix (STR(?name) AS ?iri) { ?ontology sh:declare [ sh:prefix ?prefix ; sh:namespace ?name ] }"
     )
     declared = {row["prefix"].value: row["iri"].value for row in cast(ox.QuerySolutions, answer)}
     assert declared == prefixes(DEFAULT_BASE)
