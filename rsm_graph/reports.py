@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -22,6 +23,7 @@ FORMATS = ("text", "json", "turtle", "sarif")
 _SH = VOCABULARIES["sh"]
 _SARIF_LEVELS = {"violation": "error", "warning": "warning", "info": "note"}
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_IRI = re.compile(r"https?://[^\s<>\",;]+[^\s<>\",;.]")
 _SHOWN = 25
 """Results of one constraint that the text form prints; the other forms hold all of them."""
 
@@ -132,17 +134,24 @@ class Report:
             lines.append(f"{constraint.name} ({constraint.severity}, {len(results) + left_out}): {constraint.label}")
             same = len({result.message for result in results}) == 1
             if same:
-                lines += _said(results[0], "  ")
+                lines += self._said(results[0], "  ")
             for result in results[:_SHOWN]:
                 statement = " ".join(filter(None, map(self.short, (result.focus, result.path, result.value))))
                 lines.append(f"  {result.place or '-'}: {statement}")
-                lines += [] if same else _said(result, "      ")
+                lines += [] if same else self._said(result, "      ")
             if len(results) + left_out > _SHOWN:
                 lines.append(f"  … and {len(results) + left_out - _SHOWN} more")
             lines.append("")
         text = "".join(f"{line}\n" for line in lines)
         how = " and ".join(self.validators) + (", verdict kept from an earlier run" if self.cached else "")
         return f"{text}{self.summary()}\nChecked by {how}, {self.seconds:.1f} s.\n"
+
+    def _said(self, result: Result, margin: str) -> list[str]:
+        known = prefixes(self.base_iri)
+        problem, remedy = (
+            _IRI.sub(lambda found: shorten(found[0], known), text) for text in (result.problem, result.remedy)
+        )
+        return [f"{margin}{problem}"] + ([f"{margin}→ {remedy}"] if remedy else [])
 
     def short(self, term: str) -> str:
         """Return a term in N-Triples or path syntax with prefixes in place of whole IRIs."""
@@ -272,10 +281,6 @@ def term(text: str) -> ox.NamedNode | ox.BlankNode | ox.Literal:
 def most_frequent(results: Iterable[Result]) -> Counter[str]:
     """Return how many results each constraint has, by name."""
     return Counter(result.name for result in results)
-
-
-def _said(result: Result, margin: str) -> list[str]:
-    return [f"{margin}{result.problem}"] + ([f"{margin}→ {result.remedy}"] if result.remedy else [])
 
 
 def _number(count: int, noun: str) -> str:

@@ -14,10 +14,11 @@ A *constraint* here is a node of the shapes graph that has an IRI and a severity
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal as OneOf
@@ -113,10 +114,38 @@ class Shapes:
                     found.setdefault(str(inner), iri)
         return found
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of the shapes, blank nodes under canonical names (RDFC-1.0)."""
+        digest = hashlib.sha256()
+        for topic in sorted(self.topics):
+            graph = ox.Dataset(ox.Quad(*triple) for triple in self.topics[topic])
+            graph.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
+            digest.update("\n".join([topic, *sorted(map(str, graph))]).encode())
+        return digest.hexdigest()
+
     def shacl(self, topic: str) -> tuple[ox.Triple, ...]:
-        """Return the part of a topic that is a SHACL shapes graph: everything but the dataset checks."""
+        """Return the part of a topic that is a SHACL shapes graph: everything but the dataset checks.
+
+        Named shapes of other topics that it refers to are part of it.
+        """
         checks = {c.iri for c in self.constraints.values() if c.kind == "dataset"}
-        return (*self.declarations, *(t for t in self.topics[topic] if getattr(t.subject, "value", "") not in checks))
+        own = [t for t in self.topics[topic] if getattr(t.subject, "value", "") not in checks]
+        referred = {t.object for t in own if t.predicate.value in _SHAPE_LINKS and isinstance(t.object, ox.NamedNode)}
+        elsewhere = (t for shape in sorted(referred, key=str) for t in self._all.closure(shape))
+        return tuple(dict.fromkeys((*self.declarations, *own, *elsewhere)))
+
+    def only(self, constraints: Iterable[str]) -> Shapes:
+        """Return the shapes with these constraints (IRIs) alone, and what they are made of."""
+        topics: dict[str, tuple[ox.Triple, ...]] = {}
+        for constraint in (self.constraints[iri] for iri in constraints):
+            triples = _Graph(self.topics[constraint.topic]).closure(ox.NamedNode(constraint.iri))
+            topics[constraint.topic] = (*topics.get(constraint.topic, ()), *triples)
+        return replace(self, topics=topics)
+
+    @cached_property
+    def _all(self) -> _Graph:
+        return _Graph(triple for triples in self.topics.values() for triple in triples)
 
     def prologue(self) -> str:
         """Return the declared prefixes as SPARQL ``PREFIX`` lines, for the dataset checks."""
@@ -218,6 +247,19 @@ class _Graph:
         values = self.objects(subject, predicate)
         english = [v for v in values if getattr(v, "language", None) == "en"]
         return str(getattr((english or values)[0], "value", "")) if values else ""
+
+    def closure(self, node: object) -> tuple[ox.Triple, ...]:
+        """Return the triples of a shape, of the blank nodes it is made of, and of the named shapes it refers to."""
+        found: dict[ox.Triple, None] = {}
+        waiting, seen = [node], {node}
+        while waiting:
+            for triple in self.triples(waiting.pop()):
+                found[triple] = None
+                inner = isinstance(triple.object, ox.BlankNode) or triple.predicate.value in _SHAPE_LINKS
+                if inner and triple.object not in seen:
+                    seen.add(triple.object)
+                    waiting.append(triple.object)
+        return tuple(found)
 
     def members(self, head: object) -> Iterator[object]:
         """Yield the members of an RDF collection."""

@@ -1,0 +1,235 @@
+"""The shapes: each has a valid and an invalid example, found by glob, and two validators say the same of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyoxigraph as ox
+import pyshacl
+import pytest
+import rdflib
+
+from rsm_graph import formats, namespaces, shapes, validation
+from rsm_graph.dataset import Dataset, load_files
+from rsm_graph.derive import derive
+from rsm_graph.namespaces import DEFAULT_BASE
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "tests" / "shapes"
+SHAPES = shapes.project_shapes()
+BY_NAME = {constraint.name: constraint for constraint in SHAPES.constraints.values()}
+
+PUBLISHED = (
+    "label", "labelFr", "ontologyTerm", "knownTerm", "typed", "iriPattern", "noBlankNode", "nationCode",
+    "nationCodeUnique", "nationCodeKnown", "nationNotPlace", "tenureHolder", "tenurePost", "tenureDated",
+    "tenureOrder", "tenureOverlap", "tenurePossibleOverlap", "tenureWithinMission", "tenureRank",
+    "tenureRankGrade", "commanderRankPlausible", "sendingNation", "sendingNationContributes", "postInCommand",
+    "sameTenureTwice", "commandParent", "commandAcyclic", "commandHeadquarters", "hubNotSpoke", "spokeSector",
+    "locationPlace", "placeGeometry", "leadRole", "leadNationContributes", "contributionEdition",
+    "contributionNation", "contributionTroops", "contributionAsPrinted", "contributionDuplicate",
+    "contributionMatchesPrint", "contributionClosed", "editionSum", "editionCount", "editionStatedStrength",
+    "editionDated", "editionBasis", "prospectNotContributor", "contributionWithinMission", "strengthDated",
+    "strengthPrecision", "strengthConflict", "statusParts", "statusOverlap", "statusKnownAtEdition",
+    "eventDate", "eventConcerns", "signedBeforeRatified", "ratifierIsParty", "sofaParties", "resolutionSymbol",
+    "resolutionYear", "resolutionBody", "instrumentHasEvent", "meetingAttendance", "eventOrder", "dateKind",
+    "dateReal", "derivedBounds", "dateRange", "conceptScheme", "conceptLabel", "notationUnique",
+    "focusAreaScheme", "functionScheme", "passageDocument", "passageLocator", "passageStanding", "rulingGiven",
+    "documentParts", "statementHasPassage", "passageIsolated", "oneValue", "rejectedHasRival", "tertiaryAlone",
+    "linkIri", "linkOnce", "linkInMappingSet", "linkPredicate", "linkJustification", "noSameAs",
+    "datasetParts",
+)  # fmt: skip
+"""Names that others may rely on: an IRI once published never disappears."""
+
+
+def background() -> Dataset:
+    """The ontology, the code lists and the few things that the examples refer to."""
+    graph = f"{DEFAULT_BASE}graph/"
+    concepts = [(path, graph + "concepts") for path in sorted((ROOT / "ontology" / "concepts").glob("*.ttl"))]
+    return load_files(
+        [(ROOT / "ontology" / "rsm.ttl", graph + "ontology"), *concepts, (EXAMPLES / "background.trig", "")],
+        DEFAULT_BASE,
+    )
+
+
+@cache
+def project() -> tuple[Dataset, validation.Report]:
+    """The background, and the report on it alone."""
+    dataset = background()
+    return dataset, validation.validate(derive(dataset), SHAPES, engine="quick")
+
+
+Findings = frozenset[tuple[str, str]]
+"""Pairs of constraint and focus node."""
+
+
+@cache
+def found(path: Path) -> tuple[Findings, Findings]:
+    """Return what the quick validator finds in an example: the violations, and everything."""
+    results = report(path, "quick", SHAPES).results
+    return (
+        frozenset((result.name, result.focus) for result in results if result.severity == "violation"),
+        frozenset((result.name, result.focus) for result in results),
+    )
+
+
+def report(path: Path, engine: validation.Engine, rules: shapes.Shapes) -> validation.Report:
+    dataset, alone = project()
+    return validation.validate_files([path], dataset, rules, engine=engine, baseline=alone)
+
+
+def example(name: str, kind: str) -> Path:
+    (path,) = (EXAMPLES / name).glob(f"{kind}.*")
+    return path
+
+
+def declared(path: Path) -> set[str]:
+    """Return the constraints that the first line of an invalid example says it breaks."""
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    match = re.fullmatch(r"# breaks: (\w+(?:, \w+)*)", first)
+    assert match, f"{path}: the first line is to be '# breaks: name, name'"
+    return set(match[1].split(", "))
+
+
+def names_of(pairs: Findings) -> set[str]:
+    return {name for name, _ in pairs}
+
+
+def test_background_conforms() -> None:
+    _, report = project()
+    assert report.conforms, report.text()
+
+
+def test_every_constraint_has_its_examples() -> None:
+    folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
+    assert folders == set(BY_NAME)
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_valid_example_keeps_the_constraint(name: str) -> None:
+    violations, everything = found(example(name, "valid"))
+    assert not violations
+    assert name not in names_of(everything)
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_invalid_example_breaks_the_constraint_and_no_other(name: str) -> None:
+    path = example(name, "invalid")
+    violations, everything = found(path)
+    assert name in names_of(everything)
+    assert names_of(violations) <= declared(path)
+    assert declared(path) <= names_of(violations) | {name}
+
+
+@pytest.mark.parametrize("name", sorted(n for n, c in BY_NAME.items() if c.kind != "dataset"))
+def test_both_validators_agree_on_the_invalid_example(name: str) -> None:
+    path = example(name, "invalid")
+    results = report(path, "reference", SHAPES.only([BY_NAME[name].iri])).results
+    assert {(r.name, r.focus) for r in results} == {pair for pair in found(path)[1] if pair[0] == name}
+
+
+def merged(kind: str) -> Dataset:
+    """All examples of a kind in one dataset, each under keys of its own."""
+
+    def renamed(term: Any, number: int) -> Any:
+        if isinstance(term, ox.NamedNode):
+            return ox.NamedNode(re.sub(r"\b(example|sample)\b", rf"\g<1>-{number}", term.value))
+        return ox.BlankNode(f"b{number}") if isinstance(term, ox.BlankNode) else term
+
+    quads = list(background().quads)
+    for number, name in enumerate(sorted(BY_NAME)):
+        graph = f"{DEFAULT_BASE}id/source/merged/{number}"
+        loaded = load_files([(example(name, kind), graph)], DEFAULT_BASE)
+        quads += [ox.Quad(*(renamed(term, number) for term in quad)) for quad in loaded.quads]
+    return derive(Dataset(DEFAULT_BASE, tuple(dict.fromkeys(quads))))
+
+
+@pytest.mark.parametrize("kind", ["valid", "invalid"])
+def test_both_validators_agree_on_all_examples_at_once(kind: str) -> None:
+    dataset = merged(kind)
+    reference, quick = (
+        {(r.name, r.focus) for r in validation.validate(dataset, SHAPES, engine=engine).results}
+        for engine in ("reference", "quick")
+    )
+    assert reference == quick
+    assert len(reference) > 100
+
+
+@pytest.mark.parametrize("constraint", SHAPES.constraints.values(), ids=lambda c: c.name)
+def test_constraint_is_documented(constraint: shapes.Constraint) -> None:
+    assert constraint.iri == f"{DEFAULT_BASE}shapes#{constraint.name}"
+    assert constraint.label != constraint.name
+    assert constraint.label[-1] not in "."
+    assert constraint.description.endswith(".")
+    assert constraint.message.count(shapes.ARROW) == 1
+    assert constraint.remedy.endswith(".")
+    triples = [t for t in SHAPES.topics[constraint.topic] if getattr(t.subject, "value", "") == constraint.iri]
+    assert sum(t.predicate.value == shapes.SH + "severity" for t in triples) == 1, "sh:severity stands on the shape"
+
+
+def test_messages_of_queries_show_what_they_found() -> None:
+    for triples in SHAPES.topics.values():
+        for query in (t for t in triples if t.predicate.value == shapes.SH + "select"):
+            (message,) = (
+                t.object.value
+                for t in triples
+                if t.subject == query.subject and t.predicate.value == shapes.SH + "message"
+            )
+            shown = set(re.findall(r"\{[?$](\w+)\}", message))
+            assert shown <= set(re.findall(r"[?$](\w+)", query.object.value)), message
+            assert shown or "?value" not in query.object.value, message
+
+
+def test_names_of_constraints_are_unique() -> None:
+    assert len(BY_NAME) == len(SHAPES.constraints)
+
+
+def test_published_names_exist() -> None:
+    assert set(PUBLISHED) <= set(BY_NAME)
+
+
+def test_shapes_conform_to_the_shapes_of_shacl() -> None:
+    for topic in SHAPES.topics:
+        graph = rdflib.Graph().parse(data=ox.serialize(SHAPES.shacl(topic), format=ox.RdfFormat.N_TRIPLES), format="nt")
+        conforms, _, text = pyshacl.validate(
+            rdflib.Graph(), shacl_graph=graph, meta_shacl=True, max_validation_depth=99
+        )
+        assert conforms, text
+
+
+def test_prefixes_are_those_of_the_project() -> None:
+    declared = dict(re.findall(r"PREFIX (\S+): <(.*)>", SHAPES.prologue()))
+    known = namespaces.prefixes(DEFAULT_BASE)
+    assert {name: known.get(name) for name in declared} == declared
+
+
+def test_shapes_follow_the_base_iri() -> None:
+    other = shapes.project_shapes("https://example.org/rsm/")
+    renamed = {iri.replace("https://example.org/rsm/", DEFAULT_BASE) for iri in other.constraints}
+    assert renamed == set(SHAPES.constraints)
+    assert not any(DEFAULT_BASE in str(triple) for triples in other.topics.values() for triple in triples)
+
+
+def test_both_validators_agree_on_the_data(dataset: Dataset) -> None:
+    reference, quick = (
+        {(r.name, r.focus) for r in validation.validate(dataset, SHAPES, engine=engine).results}
+        for engine in ("reference", "quick")
+    )
+    assert reference == quick
+
+
+def test_the_data_conform(dataset: Dataset) -> None:
+    report = validation.validate(dataset, SHAPES, engine="quick")
+    assert report.conforms, report.text()
+
+
+def nt_files() -> Iterator[Path]:
+    yield from sorted(EXAMPLES.glob("*/*"))
+
+
+def test_examples_are_written_in_the_base_of_the_project() -> None:
+    for path in nt_files():
+        assert formats.parse(path, formats.of_file(path), str(path))
