@@ -249,11 +249,11 @@ def _grams(words: Sequence[str], *, unfinished: bool = False) -> set[str]:
 
 
 def _unique(names: Iterable[Name]) -> list[Name]:
-    """Return the names of things, one of those that look alike: the one that scores most."""
+    """Return the names of things, of those that differ in case only the one that scores most."""
     best: dict[tuple[str, str], Name] = {}
     for name in names:
-        key = (name.iri, fold(name.text))
-        if key[1] and (key not in best or EXACT[name.sort] > EXACT[best[key].sort]):
+        key = (name.iri, name.text.casefold())
+        if fold(name.text) and (key not in best or EXACT[name.sort] > EXACT[best[key].sort]):
             best[key] = name
     return list(best.values())
 
