@@ -165,7 +165,7 @@ class Report:
         return out
 
     def json(self) -> str:
-        """Return the report as JSON: the verdict, the counts, and every result; the same report gives the same bytes."""
+        """Return the report as JSON: the verdict, the counts, and every result; one report, one text."""
         content = {
             "conforms": self.conforms,
             "summary": self.summary(),

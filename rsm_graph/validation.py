@@ -128,8 +128,9 @@ def validate_files(
 
     The files are validated together with the project's dataset, so that they may refer to whatever it holds and so
     that a clash with it (a second holder, another figure) is noticed; the report leaves out what the project's
-    dataset by itself is found to have (``baseline``, if that report is at hand). A file that names no graph counts as one accepted passage. Above
-    :data:`LARGE` triples the quick engine judges, whatever ``engine`` says: the reference would need hours.
+    dataset by itself is found to have (``baseline``, if that report is at hand). A file that names no graph counts
+    as one accepted passage. Above :data:`LARGE` triples the quick engine judges, whatever ``engine`` says: the
+    reference would need hours.
 
     Raises :class:`~rsm_graph.errors.RdfSyntaxError` and :class:`InputError` for files that cannot be used.
     """
