@@ -15,6 +15,8 @@ from typing import BinaryIO, Protocol
 
 from rsm_graph.formats import Format
 
+EXACT_BYTES = 32 * 2**20
+"""Bytes of RDF up to which literals come out as they were written unless a source says otherwise."""
 CHUNK = 256 * 1024
 """Bytes of an answer handed on at a time."""
 
@@ -33,14 +35,14 @@ class Source:
 
     N-Quads (``quads``, or a file of a release) hold the default graph as triples and every named graph.
     ``store`` is a folder of an on-disk Oxigraph store; together with ``files`` it is filled from them first when
-    it is empty. ``exact`` keeps the literals of ``quads`` and ``files`` as they were written, at the price of
-    reading them a second time.
+    it is empty. ``exact`` says whether to keep the literals of ``quads`` and ``files`` as they were written, which
+    takes three times as long to load; ``None`` does so up to :data:`EXACT_BYTES`.
     """
 
     quads: bytes = b""
     files: tuple[DataFile, ...] = ()
     store: Path | None = None
-    exact: bool = True
+    exact: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Answer:
     format: Format
     length: int
     seconds: float
+    volatile: bool = False
+    """Whether the same query may be answered otherwise a moment later (NOW, RAND, SERVICE, …)."""
     data: bytes = b""
     file: BinaryIO | None = None
 
@@ -110,7 +114,7 @@ class Snapshot:
     waiting: int
     """Queries that wait for an evaluator."""
     memory_bytes: int
-    """Resident memory of the parent and, beyond what they share with it, of its evaluators."""
+    """Memory of the parent and its evaluators, each shared page counted once."""
     outcomes: dict[str, int] = field(default_factory=dict)
     """Finished queries by outcome: ``answered``, ``cancelled`` or the name of the error class in snake case."""
     kills: dict[str, int] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from rsm_graph import rdfxml
 from rsm_graph.engine import screen
 from rsm_graph.engine.restore import Originals, Patch, rows
 from rsm_graph.engine.rewrite import with_constant
-from rsm_graph.errors import AnswerTooLarge, QueryError, QueryMemory, QueryRefused, QuerySyntaxError
+from rsm_graph.errors import AnswerTooLarge, QueryError, QueryMemory, QueryRefused, QuerySyntaxError, Unavailable
 from rsm_graph.formats import SOLUTIONS, TRIPLES, by_name
 
 _BLOCK = 64 * 1024
@@ -55,7 +55,8 @@ class Evaluator:
     def evaluate(self, request: Request, write: Callable[[bytes], None]) -> None:
         """Write the whole answer to ``write``, a block at a time.
 
-        Raises :class:`QueryError`, :class:`AnswerTooLarge`, or :class:`QueryMemory`; what was written before is void.
+        Raises :class:`QueryError`, :class:`AnswerTooLarge`, :class:`QueryMemory` or :class:`Unavailable`; what was
+        written before is void.
         """
         screened = screen.screen(request.text, self.limits)
         self._refuse_foreign(request, screened)
@@ -68,8 +69,12 @@ class Evaluator:
                 self._write_solutions(results, request, output)
         except SyntaxError as error:
             raise self._syntax_error(request.text, str(error.msg)) from error
-        except (RuntimeError, OSError) as error:
+        except RuntimeError as error:
             raise QueryError(f"The query cannot be evaluated: {error}.") from error
+        except OSError as error:
+            # The engine's words may name paths and addresses of this server.
+            what = "An address that SERVICE names" if request.services else "The store"
+            raise Unavailable(f"{what} did not answer as it should.", "Ask again in a moment.") from error
         except MemoryError as error:
             raise QueryMemory("The query used up its memory.", "Ask for less at a time.") from error
         output.flush()

@@ -9,7 +9,7 @@ from typing import IO, cast
 
 import pyoxigraph as ox
 
-from rsm_graph.engine import DataFile, Source
+from rsm_graph.engine import EXACT_BYTES, DataFile, Source
 from rsm_graph.engine.restore import Originals, Recorder
 from rsm_graph.errors import InputError, RdfSyntaxError
 from rsm_graph.formats import of_file
@@ -52,7 +52,7 @@ def open_read_only(path: Path) -> ox.Store:
 
 
 def _fill(store: ox.Store, source: Source) -> Originals:
-    if not source.exact:
+    if not _exact(source):
         if source.quads:
             store.bulk_load(source.quads, ox.RdfFormat.N_QUADS)
         for file in source.files:
@@ -69,6 +69,13 @@ def _fill(store: ox.Store, source: Source) -> Originals:
         except OSError as error:
             raise InputError(f"{file.path}: cannot be read ({error.strerror or error}).") from error
     return recorder.originals()
+
+
+def _exact(source: Source) -> bool:
+    if source.exact is not None:
+        return source.exact
+    size = len(source.quads) + sum(file.path.stat().st_size for file in source.files if file.path.exists())
+    return size <= EXACT_BYTES
 
 
 def _bulk_load(store: ox.Store, file: DataFile) -> None:

@@ -62,4 +62,4 @@ class LocalEngine:
         if errors:
             raise errors[0]
         data = b"".join(blocks)
-        return Answer(fmt, len(data), time.monotonic() - started, data)
+        return Answer(fmt, len(data), time.monotonic() - started, data=data)

@@ -54,7 +54,7 @@ class Parent:
                     if kind == LOAD:
                         self._load(content)
                     elif kind == FORK:
-                        self._fork()
+                        self._fork(json.loads(content)["connects"])
 
     def end(self) -> None:
         """Kill every evaluator."""
@@ -77,13 +77,13 @@ class Parent:
         gc.freeze()
         self._control.sendall(json_frame(READY, {}))
 
-    def _fork(self) -> None:
+    def _fork(self, connects: bool) -> None:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             try:
                 ours.close()
-                self._become_evaluator(theirs)
+                self._become_evaluator(theirs, connects)
             finally:
                 # Nothing of the parent's must run in the child.
                 os._exit(0)
@@ -91,15 +91,18 @@ class Parent:
         descriptor = os.pidfd_open(pid)
         self._children[pid] = descriptor
         self._selector.register(descriptor, selectors.EVENT_READ, pid)
-        socket.send_fds(self._control, [json_frame(FORK, {"pid": pid})], [ours.fileno(), descriptor])
+        socket.send_fds(
+            self._control, [json_frame(FORK, {"pid": pid, "connects": connects})], [ours.fileno(), descriptor]
+        )
         ours.close()
 
-    def _become_evaluator(self, sock: socket.socket) -> None:
+    def _become_evaluator(self, sock: socket.socket, connects: bool) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sock = worker.close_inherited(sock)
         # The engine of an on-disk store has threads, which a fork would lose: each evaluator opens its own.
         store = self._store if self._store is not None else open_read_only(self._source.store or Path())
-        worker.serve(sock, worker.evaluator_of(store, self._originals, self._limits), self._limits)
+        evaluator = worker.evaluator_of(store, self._originals, self._limits)
+        worker.serve(sock, evaluator, self._limits | {"connects": connects, "disk": self._store is None})
 
     def _bury(self, pid: int) -> None:
         descriptor = self._children.pop(pid)

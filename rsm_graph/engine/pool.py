@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from rsm_graph.engine.protocol import (
     Frames,
     error_from_json,
     frame,
+    json_frame,
 )
 from rsm_graph.errors import Unavailable
 
@@ -49,13 +51,11 @@ class Owner(Protocol):
 class Evaluator(asyncio.Protocol):
     """The supervisor's end of one evaluator process."""
 
-    def __init__(self, pool: Pool, pid: int, descriptor: int) -> None:
+    def __init__(self, pool: Pool, pid: int, descriptor: int, connects: bool) -> None:
         self.pool = pool
         self.pid = pid
-        self.memory = 0
-        """Bytes that were its own alone when last looked at."""
-        self.base_memory = 0
-        """The same before its first query."""
+        self.connects = connects
+        """Whether it may open connections; such a one serves a single query."""
         self.job: Any = None
         self._descriptor = descriptor
         self._thread = pid
@@ -70,9 +70,7 @@ class Evaluator(asyncio.Protocol):
         """Pass on the frames that are whole."""
         for kind, content in self._frames.feed(data):
             if kind == READY:
-                started = json.loads(content)
-                self._thread, self.memory = started["thread"], started["memory"]
-                self.base_memory = self.memory
+                self._thread = json.loads(content)["thread"]
                 self.pool.owner.evaluator_ready(self)
             else:
                 self.pool.owner.frame_came(self, kind, content)
@@ -127,6 +125,7 @@ class Pool:
         self._frames = Frames()
         self._descriptors: deque[int] = deque()
         self._loaded: asyncio.Future[None] | None = None
+        self._connecting: set[asyncio.Task[None]] = set()
 
     async def start(self, source: Source, limits: dict[str, Any], evaluators: int) -> None:
         """Load ``source`` in a parent process of its own and ask it for evaluators.
@@ -137,8 +136,13 @@ class Pool:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
-        # One heap for all threads of a process: a second one would claim address space that the limit counts.
-        environment = os.environ | {"PYTHONPATH": path, "MALLOC_ARENA_MAX": "1"}
+        environment = os.environ | {
+            "PYTHONPATH": path,
+            # One heap for all threads of a process: a second one would claim address space that the limit counts.
+            "MALLOC_ARENA_MAX": "1",
+            # Large pages for the store: a fork copies a tenth of the tables, and loading takes two thirds of the time.
+            "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+        }
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", parent.__name__],
@@ -159,19 +163,19 @@ class Pool:
         for _ in range(evaluators):
             self.fork()
 
-    def fork(self) -> None:
+    def fork(self, *, connects: bool = False) -> None:
         """Ask the parent for one more evaluator."""
         if self.alive and self._control is not None:
-            self._expected += 1
+            self._expected += not connects
             try:
-                self._control.sendall(frame(FORK))
+                self._control.sendall(json_frame(FORK, {"connects": connects}))
             except OSError:
                 self._lost()
 
     @property
     def size(self) -> int:
-        """Evaluators that live or have been asked for."""
-        return len(self.evaluators) + self._expected
+        """Evaluators that live or have been asked for, those for one query aside."""
+        return sum(not evaluator.connects for evaluator in self.evaluators.values()) + self._expected
 
     def connection_lost(self, evaluator: Evaluator) -> None:
         """Wait for the parent's word on how an evaluator ended; without a parent nobody will tell."""
@@ -187,21 +191,12 @@ class Pool:
             self._process.kill()
             self._process.wait()
 
-    def release(self) -> None:
-        """Let the parent go; it ends its evaluators."""
-        self._lost()
-
     @property
     def memory(self) -> int:
-        """Resident bytes of the parent, and what the evaluators hold alone."""
-        own = 0
-        if self._process is not None and sys.platform == "linux":
-            try:
-                statm = Path(f"/proc/{self._process.pid}/statm").read_text()
-                own = int(statm.split()[1]) * os.sysconf("SC_PAGESIZE")
-            except OSError:
-                own = 0
-        return own + sum(evaluator.memory for evaluator in self.evaluators.values())
+        """Bytes of memory of the parent and the evaluators, each shared page counted once; 0 where unknown."""
+        if self._process is None or sys.platform != "linux":
+            return 0
+        return sum(_share(pid) for pid in (self._process.pid, *self.evaluators))
 
     def _read_control(self) -> None:
         assert self._control is not None
@@ -217,7 +212,7 @@ class Pool:
             return
         for kind, content in self._frames.feed(data):
             if kind == FORK:
-                self._add(json.loads(content)["pid"], self._descriptors.popleft(), self._descriptors.popleft())
+                self._add(json.loads(content), self._descriptors.popleft(), self._descriptors.popleft())
             elif kind == GONE:
                 gone = json.loads(content)
                 self._remove(gone["pid"], gone["status"])
@@ -227,15 +222,15 @@ class Pool:
                 else:
                     self._loaded.set_result(None)
 
-    def _add(self, pid: int, connection: int, descriptor: int) -> None:
-        self._expected -= 1
-        evaluator = Evaluator(self, pid, descriptor)
-        self.evaluators[pid] = evaluator
+    def _add(self, started: dict[str, Any], connection: int, descriptor: int) -> None:
+        evaluator = Evaluator(self, started["pid"], descriptor, started["connects"])
+        self._expected -= not evaluator.connects
+        self.evaluators[evaluator.pid] = evaluator
         sock = socket.socket(fileno=connection)
         sock.setblocking(False)
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(self._connect(evaluator, sock))
-        evaluator.connecting = task  # type: ignore[attr-defined]
+        task = asyncio.get_running_loop().create_task(self._connect(evaluator, sock))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     async def _connect(self, evaluator: Evaluator, sock: socket.socket) -> None:
         await asyncio.get_running_loop().create_connection(lambda: evaluator, sock=sock)
@@ -261,3 +256,13 @@ class Pool:
         if self._loaded is not None and not self._loaded.done():
             self._loaded.set_exception(Unavailable("The engine's parent process ended while it was loading."))
         self.owner.parent_gone(self)
+
+
+def _share(pid: int) -> int:
+    """Return the proportional share of memory of a process."""
+    try:
+        smaps = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Pss: +(\d+) kB", smaps, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0

@@ -32,8 +32,8 @@ class Spool:
             self._blocks = []
         self._file.write(block)
 
-    def answer(self, fmt: Format, seconds: float) -> Answer:
+    def answer(self, fmt: Format, seconds: float, *, volatile: bool) -> Answer:
         """Return what was written as one answer."""
         blocks = self._blocks
         data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
-        return Answer(fmt, self.length, seconds, data, self._file)
+        return Answer(fmt, self.length, seconds, volatile, data, self._file)

@@ -21,6 +21,7 @@ from rsm_graph.engine.evaluator import Request
 from rsm_graph.engine.pool import Evaluator, Pool
 from rsm_graph.engine.protocol import DATA, END, ERROR, QUERY, error_from_json, frame
 from rsm_graph.engine.screen import form_of
+from rsm_graph.engine.service import Forwarder
 from rsm_graph.engine.spool import Spool
 from rsm_graph.engine.worker import encode
 from rsm_graph.errors import (
@@ -39,6 +40,8 @@ from rsm_graph.settings import Settings
 State = Literal["waiting", "short", "over", "long", "set aside", "done"]
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _Key = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+_SERVICE = re.compile("service", re.IGNORECASE)
+_VOLATILE = re.compile(r"\b(?:NOW|RAND|UUID|STRUUID|SERVICE)\b", re.IGNORECASE)
 _SNAKE = re.compile("(?<!^)(?=[A-Z])")
 _TICK = 0.02
 """Seconds between two looks at the clock; one timer for all queries costs each of them nothing."""
@@ -70,6 +73,8 @@ class _Job:
     started: float = 0.0
     """When it began in the short lane."""
     evaluator: Evaluator | None = None
+    connects: bool = False
+    """Whether it needs an evaluator of its own that may open a connection."""
     retried: bool = False
     waiters: list[asyncio.Future[Answer]] = field(default_factory=list)
 
@@ -138,6 +143,10 @@ class Supervisor:
         self._by_age: deque[_Job] = deque()
         self._ticking: asyncio.TimerHandle | None = None
         self._counts = _Counts()
+        self._forwarder: Forwarder | None = None
+        self._connecting: deque[_Job] = deque()
+        if settings.allow_service:
+            self._forwarder = Forwarder(settings.allow_service, settings.query_timeout, settings.answer_bytes)
         self._closing = False
         self._rebuilding: asyncio.Task[None] | None = None
         self._limits = {
@@ -148,11 +157,12 @@ class Supervisor:
             "answer_bytes": settings.answer_bytes,
             "base_iri": settings.base_iri,
             "prefixes": prefixes(settings.base_iri),
-            "files": False,
         }
 
     async def start(self) -> None:
         """Load the dataset; see :class:`~rsm_graph.engine.Engine`."""
+        if self._forwarder is not None:
+            await self._forwarder.start()
         self._pool = await self._load(self._source)
 
     async def evaluate(self, query: Query) -> Answer:
@@ -214,6 +224,8 @@ class Supervisor:
         for job in self._by_age:
             self._fail(job, Unavailable("The server is stopping.", "Ask again in a moment."))
         self._by_age.clear()
+        if self._forwarder is not None:
+            await self._forwarder.close()
         for pool in (self._pool, *self._retired):
             if pool is not None:
                 pool.kill()
@@ -237,8 +249,20 @@ class Supervisor:
         if len(self._waiting) + len(self._set_aside) >= settings.queue_length and not self._can_start():
             self._counts.outcomes["unavailable"] += 1
             raise Unavailable("Too many queries are waiting.", "Ask again in a moment.")
-        content = frame(QUERY, encode(Request(query.text, fmt.name, query.default_graphs, query.named_graphs)))
-        job = _Job(key, content, fmt, query.client, time.monotonic(), Spool(settings.spool_bytes))
+        text = query.text
+        services: tuple[str, ...] = ()
+        if self._forwarder is not None and _SERVICE.search(text):
+            text, services = self._forwarder.route(text)
+        request = Request(text, fmt.name, query.default_graphs, query.named_graphs, services)
+        job = _Job(
+            key,
+            frame(QUERY, encode(request)),
+            fmt,
+            query.client,
+            time.monotonic(),
+            Spool(settings.spool_bytes),
+            connects=bool(services),
+        )
         self._flights[key] = job
         self._by_age.append(job)
         if self._ticking is None:
@@ -290,22 +314,29 @@ class Supervisor:
 
     def _run(self, job: _Job, lane: Literal["short", "long"]) -> None:
         assert self._pool is not None
-        # The one that was busy last has the warmest caches.
-        evaluator = self._pool.idle.pop()
-        evaluator.job = job
-        job.evaluator = evaluator
         job.state = lane
         if lane == "short":
             job.started = time.monotonic()
             self._short.add(job)
         else:
             self._long.add(job)
+        if job.connects:
+            self._connecting.append(job)
+            self._pool.fork(connects=True)
+        else:
+            # The one that was busy last has the warmest caches.
+            self._hand_over(job, self._pool.idle.pop())
+
+    def _hand_over(self, job: _Job, evaluator: Evaluator) -> None:
+        evaluator.job = job
+        job.evaluator = evaluator
+        if job.state == "long":
             evaluator.lower_priority()
         evaluator.send(job.content)
 
     def _slice_is_over(self, job: _Job) -> None:
-        assert job.evaluator is not None
-        job.evaluator.lower_priority()
+        if job.evaluator is not None:
+            job.evaluator.lower_priority()
         self._short.discard(job)
         if len(self._long) < self._long_places:
             self._promote(job)
@@ -329,7 +360,7 @@ class Supervisor:
         if job.state == "done":
             return
         seconds = self._settings.query_timeout
-        if job.evaluator is not None or job.state == "set aside":
+        if job.state != "waiting":
             self._stop(job, "deadline")
             self._fail(job, QueryTimeout(f"The query ran over its limit of {seconds:g} s.", "Ask for less at a time."))
         else:
@@ -340,15 +371,14 @@ class Supervisor:
         """Take a job from wherever it is."""
         self._waiting.remove(job)
         self._set_aside.remove(job)
-        if job.evaluator is not None:
-            self._kill(job, reason)
+        self._kill(job, reason)
 
     def _kill(self, job: _Job, reason: str) -> None:
         evaluator = job.evaluator
-        assert evaluator is not None
-        self._counts.kills[reason] += 1
         self._leave_lane(job)
-        self._end(evaluator)
+        if evaluator is not None:
+            self._counts.kills[reason] += 1
+            self._end(evaluator)
 
     def _end(self, evaluator: Evaluator) -> None:
         """Kill an evaluator and have another one made."""
@@ -369,6 +399,8 @@ class Supervisor:
         self._long.discard(job)
         if job in self._over:
             self._over.remove(job)
+        if job in self._connecting:
+            self._connecting.remove(job)
         job.evaluator = None
 
     def _settle(self, job: _Job, outcome: str) -> None:
@@ -391,8 +423,13 @@ class Supervisor:
 
     def evaluator_ready(self, evaluator: Evaluator) -> None:
         """An evaluator has started."""
-        evaluator.pool.idle.append(evaluator)
-        self._dispatch()
+        if not evaluator.connects:
+            evaluator.pool.idle.append(evaluator)
+            self._dispatch()
+        elif self._connecting and evaluator.pool is self._pool:
+            self._hand_over(self._connecting.popleft(), evaluator)
+        else:
+            self._end(evaluator)
 
     def frame_came(self, evaluator: Evaluator, kind: bytes, content: bytes) -> None:
         """An evaluator has sent a piece of an answer, its end, or an error."""
@@ -414,7 +451,7 @@ class Supervisor:
             self._fail(job, error_from_json(content))
         # A long query has touched much of the store, and each page it touched is now its own copy; its priority
         # cannot be raised again either.
-        if long or evaluator.pool is not self._pool:
+        if long or evaluator.connects or evaluator.pool is not self._pool:
             self._counts.kills["recycled"] += 1
             self._end(evaluator)
             self._finish_retirement(evaluator.pool)
@@ -427,7 +464,7 @@ class Supervisor:
         self._counts.durations[bisect_left(_BUCKETS, seconds)] += 1
         self._counts.duration_sum += seconds
         self._settle(job, "answered")
-        answer = job.spool.answer(job.format, seconds)
+        answer = job.spool.answer(job.format, seconds, volatile=bool(_VOLATILE.search(job.key[0])))
         for waiter in job.waiters:
             if not waiter.done():
                 waiter.set_result(answer)

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import marshal
 import os
-import re
 import signal
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pyoxigraph as ox
 
 from rsm_graph.engine import screen
+from rsm_graph.engine.confine import no_network
 from rsm_graph.engine.evaluator import Evaluator, Request
 from rsm_graph.engine.protocol import DATA, END, ERROR, READY, Closed, error_to_json, frame, json_frame, receive
 from rsm_graph.engine.restore import Originals
@@ -31,7 +30,6 @@ if sys.platform != "win32":
 STACK = 256 * 2**20
 """Bytes of stack for the thread that evaluates: 10,000 nested groups need more than the usual 8 MiB."""
 _SOCKET = 3
-_MEMORY = 4
 
 
 def serve(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any]) -> None:
@@ -44,8 +42,7 @@ def serve(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any]) -> 
 
 def _run(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any]) -> None:
     _bound(limits)
-    memory = _memory()
-    sock.sendall(json_frame(READY, {"thread": threading.get_native_id(), "memory": memory}))
+    sock.sendall(json_frame(READY, {"thread": threading.get_native_id()}))
     seconds = limits["seconds"]
     while True:
         try:
@@ -53,8 +50,7 @@ def _run(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any]) -> N
         except (Closed, ConnectionError):
             return
         _alarm(seconds + 1.0)
-        started = time.perf_counter()
-        last = _answer(sock, evaluator, content, started)
+        last = _answer(sock, evaluator, content)
         _alarm(0)
         try:
             sock.sendall(last)
@@ -62,7 +58,7 @@ def _run(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any]) -> N
             return
 
 
-def _answer(sock: socket.socket, evaluator: Evaluator, content: bytes, started: float) -> bytes:
+def _answer(sock: socket.socket, evaluator: Evaluator, content: bytes) -> bytes:
     """Send all blocks of the answer but the last; return that one with the closing frame, or an error."""
     held = b""
 
@@ -76,10 +72,7 @@ def _answer(sock: socket.socket, evaluator: Evaluator, content: bytes, started: 
         evaluator.evaluate(Request(*marshal.loads(content)), write)
     except RsmGraphError as error:
         return json_frame(ERROR, error_to_json(error))
-    seconds = time.perf_counter() - started
-    # Looking costs as much as a light query; a quick one cannot have touched much.
-    memory = _memory() if seconds > 0.05 else 0
-    return held + json_frame(END, {"seconds": seconds, "memory": memory})
+    return held + frame(END)
 
 
 def encode(request: Request) -> bytes:
@@ -100,15 +93,14 @@ def evaluator_of(store: ox.Store, originals: Originals, limits: dict[str, Any]) 
 
 
 def close_inherited(sock: socket.socket) -> socket.socket:
-    """Leave a forked process with nothing open but ``sock`` and a view of its own memory; return the socket."""
+    """Leave a forked process with nothing open but ``sock``; return it."""
     number = sock.detach()
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     if number != _SOCKET:
         os.dup2(number, _SOCKET)
-    os.closerange(_MEMORY, min(os.sysconf("SC_OPEN_MAX"), 65536))
-    os.open("/proc/self/smaps_rollup" if sys.platform == "linux" else os.devnull, os.O_RDONLY)
+    os.closerange(_SOCKET + 1, min(os.sysconf("SC_OPEN_MAX"), 65536))
     return socket.socket(fileno=_SOCKET)
 
 
@@ -123,17 +115,13 @@ def _bound(limits: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (space, space))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    if not limits["files"]:
-        # Every number below is taken, so nothing more can be opened: no file, no connection.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_MEMORY + 1, _MEMORY + 1))
-
-
-def _memory() -> int:
-    """Return the bytes of memory that are this process's alone; 0 where the system does not tell."""
-    if sys.platform != "linux":
-        return 0
-    private = re.findall(rb"Private_\w+: +(\d+) kB", os.pread(_MEMORY, 4096, 0))
-    return sum(map(int, private)) * 1024
+    if limits["connects"]:
+        return
+    sealed = no_network()
+    if not (sealed and limits["disk"]):
+        # Every number below is taken, so nothing more can be opened: no file, no connection. The engine of an
+        # on-disk store opens files of its own as it goes; there the system's filter has to do.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_SOCKET + 1, _SOCKET + 1))
 
 
 def _alarm(seconds: float) -> None:
