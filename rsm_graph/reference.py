@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import pyoxigraph as ox
 
@@ -24,8 +24,17 @@ from rsm_graph.shapes import Shapes
 SMALL = 4000
 """Triples up to which starting further processes costs more than it saves."""
 
-Row = tuple[str, str, str, str, str, str]
-"""Shape, focus node, path, value, message and component of a result, as text."""
+
+class Row(NamedTuple):
+    """One result as text: terms in the syntax of N-Triples, component and severity as IRIs, ``…`` for a long path."""
+
+    shape: str
+    focus: str
+    path: str
+    value: str
+    message: str
+    component: str
+    severity: str
 
 
 def validate(
@@ -42,7 +51,7 @@ def validate(
     tasks = {topic: _nt(shapes.shacl(topic)) for topic in topics}
     count = min(workers or os.cpu_count() or 1, len(tasks))
     if count <= 1 or data.count(b"\n") <= SMALL:
-        judge = _Judge(data)
+        judge = Judge(data)
         found = {topic: judge.results(turtle) for topic, turtle in tasks.items()}
     else:
         found = _in_processes(data, tasks, count, progress)
@@ -56,21 +65,21 @@ def validate(
 
 
 def _result(row: Row, shapes: Shapes) -> Result:
-    shape, focus, path, value, message, component = row
-    owner = shape.strip("<>") if shape.strip("<>") in shapes.constraints else shapes.owners[shape]
+    name = row.shape.strip("<>")
+    owner = name if name in shapes.constraints else shapes.owners[row.shape]
     constraint = shapes.constraints[owner]
     return Result(
         constraint=owner,
-        focus=focus,
-        path=path or constraint.path,
-        value=value,
-        message=message if constraint.kind == "sparql" and message else constraint.message,
+        focus=row.focus,
+        path=constraint.path if row.path == "…" else row.path,
+        value=row.value,
+        message=row.message if constraint.kind == "sparql" and row.message else constraint.message,
         severity=constraint.severity,
-        component=component,
+        component=row.component,
     )
 
 
-class _Judge:
+class Judge:
     """pySHACL with one data graph, for one shapes graph after another."""
 
     def __init__(self, data: bytes) -> None:
@@ -113,13 +122,14 @@ def _rows(report: Any) -> Iterator[Row]:
 
     for result in set(report.objects(None, SH.result)):
         path = report.value(result, SH.resultPath)
-        yield (
+        yield Row(
             text(report.value(result, SH.sourceShape)),
             _term(report.value(result, SH.focusNode)),
-            _term(path) if isinstance(path, URIRef) else "",
+            "" if path is None else _term(path) if isinstance(path, URIRef) else "…",
             _term(report.value(result, SH.value)),
             str(report.value(result, SH.resultMessage) or ""),
             str(report.value(result, SH.sourceConstraintComponent)),
+            str(report.value(result, SH.resultSeverity)),
         )
 
 
@@ -225,7 +235,7 @@ def _send(stream: IO[bytes], message: object) -> None:
 def serve() -> None:
     """Answer validation tasks on standard input with rows on standard output until the input ends."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    judge = _Judge(pickle.load(source))
+    judge = Judge(pickle.load(source))
     while True:
         try:
             task = pickle.load(source)

@@ -47,7 +47,7 @@ _TARGETS = {
 }
 """SHACL 2.1.3: how each kind of target is found; ``sh:targetNode`` needs no query."""
 
-_FORBIDDEN = re.compile(r"\b(MINUS|VALUES|SERVICE)\b", re.IGNORECASE)
+_FORBIDDEN = re.compile(r"\b(MINUS|VALUES|SERVICE)\b|[?$](shapesGraph|currentShape)\b", re.IGNORECASE)
 _LISTS = ("and", "or", "xone")
 _SHAPE_LINKS = frozenset(SH + name for name in ("property", "node", "not", "qualifiedValueShape", *_LISTS))
 """Properties that lead from a shape into a shape inside it (SHACL 2.1); a result inside belongs to the outer one."""
@@ -99,7 +99,7 @@ class Shapes:
         """The constraints by IRI, in the order of topics and names. Raises :class:`InputError` for a faulty one."""
         found: dict[str, Constraint] = {}
         for topic, triples in self.topics.items():
-            for constraint in sorted(_constraints(topic, _Graph(triples), self.base_iri), key=lambda c: c.name):
+            for constraint in sorted(_constraints(topic, Graph(triples), self.base_iri), key=lambda c: c.name):
                 found[constraint.iri] = constraint
         return found
 
@@ -108,7 +108,7 @@ class Shapes:
         """The constraint to which each nested shape belongs: the nearest shape with a name that leads to it."""
         found: dict[str, str] = {}
         for triples in self.topics.values():
-            graph = _Graph(triples)
+            graph = Graph(triples)
             for iri in self.constraints:
                 for inner in graph.inside(ox.NamedNode(iri)):
                     found.setdefault(str(inner), iri)
@@ -132,29 +132,26 @@ class Shapes:
         checks = {c.iri for c in self.constraints.values() if c.kind == "dataset"}
         own = [t for t in self.topics[topic] if getattr(t.subject, "value", "") not in checks]
         referred = {t.object for t in own if t.predicate.value in _SHAPE_LINKS and isinstance(t.object, ox.NamedNode)}
-        elsewhere = (t for shape in sorted(referred, key=str) for t in self._all.closure(shape))
+        elsewhere = (t for shape in sorted(referred, key=str) for t in self.graph.closure(shape))
         return tuple(dict.fromkeys((*self.declarations, *own, *elsewhere)))
 
     def only(self, constraints: Iterable[str]) -> Shapes:
         """Return the shapes with these constraints (IRIs) alone, and what they are made of."""
         topics: dict[str, tuple[ox.Triple, ...]] = {}
         for constraint in (self.constraints[iri] for iri in constraints):
-            triples = _Graph(self.topics[constraint.topic]).closure(ox.NamedNode(constraint.iri))
+            triples = Graph(self.topics[constraint.topic]).closure(ox.NamedNode(constraint.iri))
             topics[constraint.topic] = (*topics.get(constraint.topic, ()), *triples)
         return replace(self, topics=topics)
 
     @cached_property
-    def _all(self) -> _Graph:
-        return _Graph(triple for triples in self.topics.values() for triple in triples)
+    def graph(self) -> Graph:
+        """All topics as one graph."""
+        return Graph(triple for triples in self.topics.values() for triple in triples)
 
     def prologue(self) -> str:
-        """Return the declared prefixes as SPARQL ``PREFIX`` lines, for the dataset checks."""
-        graph = _Graph(self.declarations)
-        pairs = {
-            graph.text(node, SH + "prefix"): graph.text(node, SH + "namespace")
-            for node in {t.subject for t in self.declarations}
-        }
-        return "".join(f"PREFIX {name}: <{iri}>\n" for name, iri in sorted(pairs.items()) if iri)
+        """Return all declared prefixes as SPARQL ``PREFIX`` lines, for the dataset checks."""
+        graph = Graph(self.declarations)
+        return _prologue(graph, {t.subject for t in self.declarations if t.predicate.value == SH + "declare"})
 
     def place(self, constraint: Constraint) -> str:
         """Return ``file:line`` where a constraint is written, or the topic where its file is not known."""
@@ -188,7 +185,7 @@ def load(paths: Iterable[Path], base_iri: str = DEFAULT_BASE) -> Shapes:
     declarations = tuple(t for triples in topics.values() for t in triples if t.predicate.value in declaring)
     shapes = Shapes(base_iri, {n: t for n, t in topics.items() if set(t) - set(declarations)}, files, declarations)
     for constraint in shapes.constraints.values():
-        _check_query(constraint, shapes)
+        _check_queries(constraint, shapes)
     if not shapes.constraints:
         raise InputError(
             f"{', '.join(map(str, files.values())) or 'The shapes folder'}: no shape with a target.",
@@ -197,24 +194,48 @@ def load(paths: Iterable[Path], base_iri: str = DEFAULT_BASE) -> Shapes:
     return shapes
 
 
-def _check_query(constraint: Constraint, shapes: Shapes) -> None:
-    """Raise :class:`InputError` for a query that does not parse, or that pre-binding does not allow (SHACL 5.2.1)."""
-    if not constraint.select:
-        return
-    word = _FORBIDDEN.search(re.sub(r'"[^"\n]*"|<[^<>\s]*>|#.*', " ", constraint.select))
-    if constraint.kind == "sparql" and word:
-        raise InputError(
-            f"{shapes.place(constraint)}: the query of {constraint.name} uses {word[0]}, "
-            "which SHACL does not allow in a SPARQL constraint (SHACL, 5.2.1).",
-            "Write it with UNION and BIND, or FILTER NOT EXISTS.",
-        )
-    try:
-        for select in constraint.select.split("\0"):
-            ox.Store().query(shapes.prologue() + select.replace("$PATH", constraint.path or "?path"))
-    except SyntaxError as error:
-        raise InputError(
-            f"{shapes.place(constraint)}: the query of {constraint.name} does not parse ({error.msg})."
-        ) from error
+def _check_queries(constraint: Constraint, shapes: Shapes) -> None:
+    """Raise :class:`InputError` for a query that does not parse, or that a SPARQL constraint may not be (SHACL 5.2.1)."""
+    graph = shapes.graph
+    node = ox.NamedNode(constraint.iri)
+    for query in (node, *graph.objects(node, SH + "sparql")) if constraint.select else ():
+        for select in graph.objects(query, SH + "select"):
+            text = str(getattr(select, "value", select))
+            bare = re.sub(r'"[^"\n]*"|<[^<>\s]*>|#.*', " ", text)
+            word = _FORBIDDEN.search(bare) if constraint.kind == "sparql" else None
+            if word:
+                raise InputError(
+                    f"{shapes.place(constraint)}: the query of {constraint.name} uses {word[0]}, which SHACL does not "
+                    "allow in a SPARQL constraint, or leaves optional (SHACL, 5.2.1 and 5.3.1).",
+                    "Write it with UNION, BIND and FILTER NOT EXISTS.",
+                )
+            declared = (
+                shapes.prologue() if constraint.kind == "dataset" else _prologue(graph, _ontologies(graph, query))
+            )
+            try:
+                ox.Store().query(declared + text.replace("$PATH", constraint.path or "?path"))
+            except SyntaxError as error:
+                raise InputError(
+                    f"{shapes.place(constraint)}: the query of {constraint.name} does not parse ({error.msg}).",
+                    "Correct it; the prefixes it uses are to be declared where its sh:prefixes points.",
+                ) from error
+
+
+def _ontologies(graph: Graph, query: object) -> list[object]:
+    """Return the nodes whose ``sh:declare`` a query uses: those of ``sh:prefixes``, and what they import."""
+    found = list(graph.objects(query, SH + "prefixes"))
+    for node in found:
+        found += [other for other in graph.objects(node, VOCABULARIES["owl"] + "imports") if other not in found]
+    return found
+
+
+def _prologue(graph: Graph, ontologies: Iterable[object]) -> str:
+    pairs = {
+        (graph.text(node, SH + "prefix"), graph.text(node, SH + "namespace"))
+        for ontology in ontologies
+        for node in graph.objects(ontology, SH + "declare")
+    }
+    return "".join(f"PREFIX {name}: <{iri}>\n" for name, iri in sorted(pairs))
 
 
 def target_queries(constraint: Constraint) -> Iterator[str]:
@@ -223,7 +244,7 @@ def target_queries(constraint: Constraint) -> Iterator[str]:
         yield f"VALUES ?node {{ {term} }}" if kind == "targetNode" else _TARGETS[kind].format(term)
 
 
-class _Graph:
+class Graph:
     """Triples by subject and predicate."""
 
     def __init__(self, triples: Iterable[ox.Triple]) -> None:
@@ -280,7 +301,7 @@ class _Graph:
                     yield from self.inside(node)
 
 
-def _constraints(topic: str, graph: _Graph, base_iri: str) -> Iterator[Constraint]:
+def _constraints(topic: str, graph: Graph, base_iri: str) -> Iterator[Constraint]:
     check = ox.NamedNode(f"{base_iri}shapes#DatasetCheck")
     for node in graph.subjects():
         targets = tuple(
@@ -309,12 +330,12 @@ def _constraints(topic: str, graph: _Graph, base_iri: str) -> Iterator[Constrain
         )
 
 
-def path_text(graph: _Graph, paths: list[object]) -> str:
+def path_text(graph: Graph, paths: list[object]) -> str:
     """Return a SHACL property path (SHACL 2.3.1) in the syntax of SPARQL; empty for a node shape."""
     return _path(graph, paths[0]) if paths else ""
 
 
-def _path(graph: _Graph, node: object) -> str:
+def _path(graph: Graph, node: object) -> str:
     if isinstance(node, ox.NamedNode):
         return str(node)
     for name, form in (
