@@ -146,7 +146,8 @@ class Shapes:
     @cached_property
     def graph(self) -> Graph:
         """All topics as one graph."""
-        return Graph(triple for triples in self.topics.values() for triple in triples)
+        every = (triple for triples in self.topics.values() for triple in triples)
+        return Graph(dict.fromkeys((*self.declarations, *every)))
 
     def prologue(self) -> str:
         """Return all declared prefixes as SPARQL ``PREFIX`` lines, for the dataset checks."""
@@ -195,7 +196,7 @@ def load(paths: Iterable[Path], base_iri: str = DEFAULT_BASE) -> Shapes:
 
 
 def _check_queries(constraint: Constraint, shapes: Shapes) -> None:
-    """Raise :class:`InputError` for a query that does not parse, or that a SPARQL constraint may not be (SHACL 5.2.1)."""
+    """Raise :class:`InputError` for a query that does not parse, or is none for a constraint (SHACL 5.2.1)."""
     graph = shapes.graph
     node = ox.NamedNode(constraint.iri)
     for query in (node, *graph.objects(node, SH + "sparql")) if constraint.select else ():
