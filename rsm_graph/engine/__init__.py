@@ -63,11 +63,30 @@ class Query:
     format: str = ""
 
 
+class AnswerFile:
+    """An unnamed temporary file that several readers may share; it is closed with the last of them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, block: bytes) -> None:
+        """Add a block."""
+        self._file.write(block)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return so many bytes from a place, fewer at the end."""
+        self._file.seek(offset)
+        return self._file.read(size)
+
+    def __del__(self) -> None:
+        self._file.close()
+
+
 @dataclass(frozen=True)
 class Answer:
     """A whole answer: its format and length are known before the first byte is sent.
 
-    A short answer is in ``data``; a long one is in ``file``, an unnamed temporary file that ends with the answer.
+    A short answer is in ``data``; a long one is in ``file``.
     """
 
     format: Format
@@ -76,7 +95,7 @@ class Answer:
     volatile: bool = False
     """Whether the same query may be answered otherwise a moment later (NOW, RAND, SERVICE, …)."""
     data: bytes = b""
-    file: BinaryIO | None = None
+    file: AnswerFile | None = None
 
     @property
     def media_type(self) -> str:
@@ -89,9 +108,7 @@ class Answer:
             yield self.data
             return
         for offset in range(0, self.length, CHUNK):
-            # Several readers may take turns with one file.
-            self.file.seek(offset)
-            yield self.file.read(CHUNK)
+            yield self.file.read(offset, CHUNK)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as :meth:`parts` does; the temporary file is in the page cache, so nothing waits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from typing import IO, Any, NamedTuple, cast
 
@@ -12,22 +13,18 @@ import pyoxigraph as ox
 
 from rsm_graph import rdfxml
 from rsm_graph.engine import screen
+from rsm_graph.engine.complaint import complaint
 from rsm_graph.engine.restore import Originals, Patch, rows
 from rsm_graph.engine.rewrite import with_constant
-from rsm_graph.errors import AnswerTooLarge, QueryError, QueryMemory, QueryRefused, QuerySyntaxError, Unavailable
+from rsm_graph.errors import AnswerTooLarge, QueryError, QueryMemory, QueryRefused, Unavailable
 from rsm_graph.formats import SOLUTIONS, TRIPLES, by_name
+from rsm_graph.namespaces import XSD
 
 _BLOCK = 64 * 1024
 """Bytes of an answer handed on at a time."""
 _SORTED = 10_000
 """Triples up to which an answer is sorted and freed of duplicates; a longer one streams as it comes."""
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9-]*):")
-_PLACE = re.compile(r"error at (\d+):(\d+): (?:expected (?:one of )?)?(.*)", re.DOTALL)
-_REASONS = {
-    "Prefix not found": "The prefix is not declared.",
-    "IRI parsing failed": "The IRI is not valid.",
-    "SELECT * is not authorized with GROUP BY": "SELECT * cannot stand beside GROUP BY.",
-}
 
 
 class Request(NamedTuple):
@@ -68,7 +65,8 @@ class Evaluator:
             else:
                 self._write_solutions(results, request, output)
         except SyntaxError as error:
-            raise self._syntax_error(request.text, str(error.msg)) from error
+            parse = partial(self.store.query, prefixes=self.prefixes, base_iri=self.base_iri)
+            raise complaint(request.text, str(error.msg), self.limits, parse) from error
         except RuntimeError as error:
             raise QueryError(f"The query cannot be evaluated: {error}.") from error
         except OSError as error:
@@ -115,29 +113,6 @@ class Evaluator:
                     f"There is no graph <{iri}> here, and this server fetches no documents.",
                     "SELECT DISTINCT ?g { GRAPH ?g {} } lists the graphs.",
                 )
-
-    def _syntax_error(self, text: str, message: str) -> QueryError:
-        """Return the engine's complaint in few words; the screen's own, where the tokens alone explain it."""
-        try:
-            screen.examine(text, self.limits)
-        except QueryError as error:
-            return error
-        match = _PLACE.match(message)
-        if match is None:
-            return QuerySyntaxError(message)
-        line, column, expected = int(match[1]), int(match[2]), match[3]
-        for words, reason in _REASONS.items():
-            if words in expected:
-                return QuerySyntaxError(reason, line, column)
-        found = _word_at(text, line, column)
-        reason = f"Unexpected {found!r}" if found else "Unexpected end of the query"
-        # The parser lists every character class it would have taken; quoted signs and keywords are the readable ones.
-        signs = re.findall(r'"\S{1,3}"|\b[A-Z]{2,}\b', re.sub(r"\[[^\]]*\]", "", expected))
-        if 0 < len(signs) <= 8:
-            reason += f"; expected {' or '.join(dict.fromkeys(signs))}"
-        elif expected and not signs:
-            reason += f": {expected[:200]}"
-        return QuerySyntaxError(f"{reason}.", line, column)
 
     def _write_solutions(self, results: ox.QuerySolutions | ox.QueryBoolean, request: Request, output: _Output) -> None:
         fmt = by_name(request.format, SOLUTIONS)
@@ -229,12 +204,7 @@ class _Patched:
 def _used(prefixes: dict[str, str], triples: list[ox.Triple]) -> dict[str, str]:
     """Return the prefixes that shorten an IRI of ``triples``."""
     iris = {term.value for triple in triples for term in triple if isinstance(term, ox.NamedNode)}
-    iris |= {triple.object.datatype.value for triple in triples if isinstance(triple.object, ox.Literal)}
+    # The datatype of a plain string is not written.
+    datatypes = {triple.object.datatype.value for triple in triples if isinstance(triple.object, ox.Literal)}
+    iris |= datatypes - {f"{XSD}string"}
     return {name: iri for name, iri in prefixes.items() if any(known.startswith(iri) for known in iris)}
-
-
-def _word_at(text: str, line: int, column: int) -> str:
-    lines = text.split("\n")
-    rest = lines[line - 1][column - 1 :] if line <= len(lines) else ""
-    match = re.match(r"\s*(\w+|\S)", rest)
-    return match[1] if match else ""

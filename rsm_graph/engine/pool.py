@@ -51,12 +51,13 @@ class Owner(Protocol):
 class Evaluator(asyncio.Protocol):
     """The supervisor's end of one evaluator process."""
 
-    def __init__(self, pool: Pool, pid: int, descriptor: int, connects: bool) -> None:
+    def __init__(self, pool: Pool, pid: int, sock: socket.socket, descriptor: int, connects: bool) -> None:
         self.pool = pool
         self.pid = pid
         self.connects = connects
         """Whether it may open connections; such a one serves a single query."""
         self.job: Any = None
+        self._sock = sock
         self._descriptor = descriptor
         self._thread = pid
         self._frames = Frames()
@@ -100,10 +101,20 @@ class Evaluator(asyncio.Protocol):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.setpriority(os.PRIO_PROCESS, self._thread, 19)
 
+    async def connect(self) -> None:
+        """Begin to listen to the process."""
+        if self._descriptor >= 0:
+            await asyncio.get_running_loop().create_connection(lambda: self, sock=self._sock)
+        if self._descriptor < 0:
+            # It was closed meanwhile.
+            self.close()
+
     def close(self) -> None:
         """Give back what this end holds."""
         if self._transport is not None:
             self._transport.close()
+        else:
+            self._sock.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -182,7 +193,7 @@ class Pool:
         if not self.alive:
             self._remove(evaluator.pid, None)
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """End the parent and every evaluator at once."""
         for evaluator in list(self.evaluators.values()):
             evaluator.kill()
@@ -190,6 +201,18 @@ class Pool:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        for task in self._connecting:
+            task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        for evaluator in self.evaluators.values():
+            evaluator.close()
+        self.evaluators.clear()
+        self.idle.clear()
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+        # Closed transports say so to their protocols in the next round of the loop.
+        await asyncio.sleep(0)
 
     @property
     def memory(self) -> int:
@@ -223,17 +246,14 @@ class Pool:
                     self._loaded.set_result(None)
 
     def _add(self, started: dict[str, Any], connection: int, descriptor: int) -> None:
-        evaluator = Evaluator(self, started["pid"], descriptor, started["connects"])
-        self._expected -= not evaluator.connects
-        self.evaluators[evaluator.pid] = evaluator
         sock = socket.socket(fileno=connection)
         sock.setblocking(False)
-        task = asyncio.get_running_loop().create_task(self._connect(evaluator, sock))
+        evaluator = Evaluator(self, started["pid"], sock, descriptor, started["connects"])
+        self._expected -= not evaluator.connects
+        self.evaluators[evaluator.pid] = evaluator
+        task = asyncio.get_running_loop().create_task(evaluator.connect())
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
-
-    async def _connect(self, evaluator: Evaluator, sock: socket.socket) -> None:
-        await asyncio.get_running_loop().create_connection(lambda: evaluator, sock=sock)
 
     def _remove(self, pid: int, status: int | None) -> None:
         evaluator = self.evaluators.pop(pid, None)

@@ -140,7 +140,10 @@ def _after_prologue(text: str) -> Iterator[Token]:
             yield from stream
         for kind in kinds:
             part = next(stream, None)
-            if part is None or part.kind != kind:
+            if part is None:
+                return
+            if part.kind != kind:
+                yield part
                 return
 
 
@@ -217,7 +220,7 @@ def _form(text: str) -> Form:
         if token.kind == "word" and word in _UPDATES:
             raise QueryRefused(f"SPARQL Update ({word}) is not offered here.", "The data are read-only.")
         raise QuerySyntaxError(
-            f"A query begins with SELECT, ASK, CONSTRUCT or DESCRIBE, not with {token.text[:40]!r}.",
+            f"A query begins with PREFIX, BASE, SELECT, ASK, CONSTRUCT or DESCRIBE; unexpected {token.text[:40]!r}.",
             *position(text, token.start),
         )
     raise QuerySyntaxError("The query is empty, or ends in its prologue.", 1, 1)

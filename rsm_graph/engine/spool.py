@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from typing import BinaryIO
 
-from rsm_graph.engine import Answer
+from rsm_graph.engine import Answer, AnswerFile
 from rsm_graph.formats import Format
 
 
@@ -16,7 +15,7 @@ class Spool:
         """``memory`` is the number of bytes beyond which the answer goes into a file."""
         self._memory = memory
         self._blocks: list[bytes] = []
-        self._file: BinaryIO | None = None
+        self._file: AnswerFile | None = None
         self.length = 0
 
     def write(self, block: bytes) -> None:
@@ -26,7 +25,8 @@ class Spool:
             self._blocks.append(block)
             return
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="rsm-graph-", buffering=0)  # noqa: SIM115 - the answer closes it
+            file = tempfile.TemporaryFile(prefix="rsm-graph-", buffering=0)  # noqa: SIM115 - the last reader closes it
+            self._file = AnswerFile(file)
             for earlier in self._blocks:
                 self._file.write(earlier)
             self._blocks = []

@@ -131,7 +131,7 @@ class Supervisor:
         self._settings = settings
         self._short_places = settings.queries_at_once
         self._long_places = settings.long_queries
-        self._evaluators_wanted = self._short_places + self._long_places + 1
+        self.evaluators_wanted = self._short_places + self._long_places + 1
         self._pool: Pool | None = None
         self._retired: list[Pool] = []
         self._waiting = _FairQueue()
@@ -149,6 +149,7 @@ class Supervisor:
             self._forwarder = Forwarder(settings.allow_service, settings.query_timeout, settings.answer_bytes)
         self._closing = False
         self._rebuilding: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._limits = {
             "seconds": settings.query_timeout,
             "memory": settings.query_memory * 2**20,
@@ -184,7 +185,7 @@ class Supervisor:
         """Load ``source`` beside what is served and swap; see :class:`~rsm_graph.engine.Engine`."""
         pool = await self._load(source)
         if self._closing:
-            pool.kill()
+            await pool.kill()
             return
         old, self._pool, self._source = self._pool, pool, source
         self._flights.clear()
@@ -219,6 +220,8 @@ class Supervisor:
         self._closing = True
         if self._rebuilding is not None:
             self._rebuilding.cancel()
+            await asyncio.gather(self._rebuilding, return_exceptions=True)
+        await asyncio.gather(*self._ending)
         if self._ticking is not None:
             self._ticking.cancel()
         for job in self._by_age:
@@ -228,7 +231,7 @@ class Supervisor:
             await self._forwarder.close()
         for pool in (self._pool, *self._retired):
             if pool is not None:
-                pool.kill()
+                await pool.kill()
         self._pool = None
         self._retired = []
 
@@ -391,7 +394,7 @@ class Supervisor:
 
     def _replenish(self, pool: Pool) -> None:
         if pool is self._pool and not self._closing:
-            for _ in range(self._evaluators_wanted - pool.size):
+            for _ in range(self.evaluators_wanted - pool.size):
                 pool.fork()
 
     def _leave_lane(self, job: _Job) -> None:
@@ -494,9 +497,9 @@ class Supervisor:
     async def _load(self, source: Source) -> Pool:
         pool = Pool(self)
         try:
-            await pool.start(source, self._limits, self._evaluators_wanted)
+            await pool.start(source, self._limits, self.evaluators_wanted)
         except (RsmGraphError, asyncio.CancelledError):
-            pool.kill()
+            await pool.kill()
             raise
         return pool
 
@@ -531,7 +534,12 @@ class Supervisor:
     def _finish_retirement(self, pool: Pool) -> None:
         if pool.retired and pool in self._retired and not any(e.job for e in pool.evaluators.values()):
             self._retired.remove(pool)
-            pool.kill()
+            self._let_go(pool)
+
+    def _let_go(self, pool: Pool) -> None:
+        task = asyncio.get_running_loop().create_task(pool.kill())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
 
 def _end_of_evaluator(status: int | None) -> RsmGraphError:
