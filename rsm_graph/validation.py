@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Literal as OneOf
 
 import pyoxigraph as ox
+import shacl
 
 from rsm_graph import locate, reference
 from rsm_graph.dataset import Dataset, load_files
@@ -88,9 +89,9 @@ def validate(
         return replace(_located(kept, dataset), seconds=time.perf_counter() - started, cached=True)
     say = progress or (lambda _sentence: None)
     say("loading")
-    store = _store(dataset)
+    store = loaded(dataset)
     say("dataset checks")
-    results = list(_dataset_checks(store, shapes))
+    results = list(dataset_checks(store, shapes))
     if engine == "reference":
         results += reference.validate(dataset.default_triples, shapes, workers=workers, progress=say)
         validators = (f"pySHACL {version('pyshacl')}", f"pyoxigraph {version('pyoxigraph')}")
@@ -162,7 +163,7 @@ def _joined(
 
 def shapes_of(node: str, dataset: Dataset, shapes: Shapes) -> list[Constraint]:
     """Return the constraints that a thing (an IRI) was checked against, dataset checks not counted."""
-    store = _store(dataset)
+    store = loaded(dataset)
     return [
         constraint
         for constraint in shapes.constraints.values()
@@ -178,8 +179,8 @@ def cache_folder() -> Path:
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "rsm-graph" / "validation"
 
 
-def _store(dataset: Dataset) -> ox.Store:
-    """Return the dataset as a store: named graphs, and the default graph drawn from them."""
+def loaded(dataset: Dataset) -> ox.Store:
+    """Return the dataset as a store: named graphs without the shapes, and the default graph drawn from them."""
     store = ox.Store()
     store.bulk_extend(ox.Quad(*triple) for triple in dataset.default_triples)
     shapes = dataset.iri("graph/shapes")
@@ -187,7 +188,8 @@ def _store(dataset: Dataset) -> ox.Store:
     return store
 
 
-def _dataset_checks(store: ox.Store, shapes: Shapes) -> Iterator[Result]:
+def dataset_checks(store: ox.Store, shapes: Shapes) -> Iterator[Result]:
+    """Yield what the dataset checks find in a store that :func:`loaded` made."""
     prologue = shapes.prologue()
     for constraint in shapes.constraints.values():
         if constraint.kind != "dataset":
@@ -215,8 +217,6 @@ def _filled(message: str, bound: Mapping[str, object]) -> str:
 
 def _quick(dataset: Dataset, shapes: Shapes) -> Iterator[Result]:
     """Yield the results of the Rust validator."""
-    import shacl  # 0.1 s to load, and the reference engine does not need it
-
     graph = [triple for topic in shapes.topics for triple in shapes.shacl(topic)]
     turtle = ox.serialize(dict.fromkeys(graph), format=ox.RdfFormat.N_TRIPLES).decode()
     data = ox.serialize(dataset.default_triples, format=ox.RdfFormat.N_TRIPLES).decode()
@@ -225,18 +225,21 @@ def _quick(dataset: Dataset, shapes: Shapes) -> Iterator[Result]:
         results = compiled.validate_text(data, format="ntriples").results
     except ValueError as error:
         raise InputError(f"{_names(shapes)}: the shapes cannot be used ({error}).") from error
-    for found in results:
-        owner = (found.root_shape or found.source_shape or "").strip("<>")
-        constraint = shapes.constraints[owner]
-        yield Result(
-            constraint=owner,
-            focus=found.focus_node,
-            path=found.path if found.path and _IRI.fullmatch(found.path) else constraint.path,
-            value=found.value or "",
-            message=found.message if constraint.kind == "sparql" and found.message else constraint.message,
-            severity=constraint.severity,
-            component=found.component_iri,
-        )
+    yield from (quick_result(found, shapes) for found in results)
+
+
+def quick_result(found: shacl.Result, shapes: Shapes) -> Result:
+    """Return a result of the Rust validator in the form that all engines share."""
+    constraint = shapes.constraints[(found.root_shape or found.source_shape or "").strip("<>")]
+    return Result(
+        constraint=constraint.iri,
+        focus=found.focus_node,
+        path=found.path if found.path and _IRI.fullmatch(found.path) else constraint.path,
+        value=found.value or "",
+        message=found.message if constraint.kind == "sparql" and found.message else constraint.message,
+        severity=constraint.severity,
+        component=found.component_iri,
+    )
 
 
 def _names(shapes: Shapes) -> str:
