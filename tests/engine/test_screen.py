@@ -1,0 +1,157 @@
+"""What the tokens of a query tell."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pyoxigraph as ox
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rsm_graph.engine.screen import Limits, examine, form_of, screen, tokens
+from rsm_graph.errors import QueryError, QueryRefused, QuerySyntaxError, QueryTooLarge
+
+LIMITS = Limits()
+
+
+@pytest.mark.parametrize(
+    ("query", "form"),
+    [
+        ("select * {}", "SELECT"),
+        ("ASK{}", "ASK"),
+        ("# SELECT\nPREFIX a: <urn:a#> BASE <urn:b> prefix : <urn:c>\r\nDescribe <x>", "DESCRIBE"),
+        ('VERSION "1.2" CONSTRUCT { } WHERE { }', "CONSTRUCT"),
+        ("PREFIXé:<urn:a>ASK{}", "ASK"),
+        ("INSERT DATA { }", None),
+        ("SELECTED {}", None),
+        ("SELECT:x {}", None),
+        ("", None),
+        ("PREFIX a:", None),
+    ],
+)
+def test_the_form_of_a_query(query: str, form: str | None) -> None:
+    assert form_of(query) == form
+
+
+CALLS = [
+    "SERVICE :x { }",
+    "service silent <urn:x> { }",
+    "SERVICE\n#\n ?x { }",
+    "SERVICE$x{ }",
+    "SERVICEex:x{ }",
+    "SERVICESILENTex:x{ }",
+    "SERVICE:x{ }",
+    "?s ?p true.SERVICE:x{ }",
+    "?s ?p trueSERVICE<urn:x>{ }",
+    "?s ?p 1.SERVICE:x{ }",
+    "?s ?p 1e5SERVICE :x{ }",
+    "?s ?p 'a'@en.SERVICE:x{ }",
+    "?s ?p '\\'' . SERVICE <urn:\\u0061> { }",
+    '?s ?p """a"b""" SERVICE <urn:a> { }',
+    "FILTER (1 <2) SERVICE <urn:a> { } FILTER (3> 2)",
+    "OPTIONAL { LATERAL { SERVICE :x { } } }",
+    "service:x { }",
+]
+NO_CALLS = [
+    "?s ?p 'SERVICE <urn:x> { }'",
+    "?s ?p '''SERVICE ' <urn:x>'''",
+    "?s ?p <urn:SERVICE> # SERVICE <urn:x> { }\n",
+    "?s ?SERVICE ?o",
+    "?s service:name ?o",
+    "GRAPH service:name { ?s ?p ?o }",
+    "?s ?p ex:SERVICE",
+    "?s ?p _:SERVICE",
+    "?s ?p 'a'@SERVICE",
+]
+
+
+@pytest.mark.parametrize("pattern", CALLS)
+def test_every_call_is_seen(pattern: str) -> None:
+    assert screen(f"SELECT * {{ {pattern} }}", LIMITS).services
+
+
+@pytest.mark.parametrize("pattern", NO_CALLS)
+def test_what_only_looks_like_a_call_is_let_through(pattern: str) -> None:
+    assert not screen(f"SELECT * {{ {pattern} }}", LIMITS).services
+
+
+DECLARED = "PREFIX ex: <http://127.0.0.1:1/> PREFIX : <http://127.0.0.1:1/> PREFIX service: <http://127.0.0.1:1/> "
+WORDS = """
+    SERVICE service SILENT <http://127.0.0.1:1/> ex:x :x ?x service:x ex: true a 1 1. . 'a' @en { } # ?s OPTIONAL GRAPH
+    FILTER (1<2) LATERAL < > " ''' \\ ; , [] _:b ^^ UNION
+"""
+PATTERNS = ["{ ?s ?p ?o }", "?s ?p ?o", "?s ?p", "VALUES ?x { ex:x }", "BIND(ex:x AS ?x)", " ", "\n"]
+pieces = st.sampled_from([*WORDS.split(), *PATTERNS])
+
+
+@settings(max_examples=1500)
+@given(st.lists(pieces, max_size=9).map("".join))
+def test_the_engine_calls_nobody_that_the_screen_has_not_seen(pattern: str) -> None:
+    query = f"{DECLARED}SELECT * {{ {pattern} }}"
+    store = ox.Store()
+    store.add(ox.Quad(ox.NamedNode("urn:s"), ox.NamedNode("urn:p"), ox.Literal("o")))
+    try:
+        list(store.query(query))  # type: ignore[arg-type]
+    except OSError:
+        # The engine's client refuses port 1 before it connects.
+        assert screen(query, LIMITS).services
+    except (SyntaxError, RuntimeError):
+        return
+    screen(query, LIMITS)
+
+
+@pytest.mark.parametrize("word", ["INSERT", "delete", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH"])
+def test_updates_are_refused(word: str) -> None:
+    with pytest.raises(QueryRefused, match="Update"):
+        screen(f"PREFIX : <urn:a> {word} :x", LIMITS)
+
+
+def test_documents_are_the_absolute_iris_of_the_dataset_clause() -> None:
+    query = "SELECT * FROM <http://a> FROM NAMED <file:///b> FROM <c> FROM :d { ?s ?p 'FROM <http://e>' }"
+    assert screen(query, LIMITS).documents == ("http://a", "file:///b")
+
+
+def test_limits_count_words_and_depth() -> None:
+    assert examine("ASK { ?s ?p ?o }", Limits(tokens=6, depth=1))
+    with pytest.raises(QueryTooLarge):
+        examine("ASK { ?s ?p ?o }", Limits(tokens=5, depth=1))
+    with pytest.raises(QueryTooLarge):
+        examine("ASK { ?s ?p [] }", Limits(depth=1))
+    with pytest.raises(QueryTooLarge):
+        examine(f"ASK {{ FILTER (?a<{'(' * 20}1{')' * 20}>?b) }}", Limits(depth=10))
+
+
+PIECES = """
+    ( { " ' ''' # < <a a. a.- a: a: a:. a:%2 % 1. 1e ? _:a. @a- PREFIX<x> PREFIXa:<x> BASE<x SERVICE '\\ \\'
+"""
+
+
+@pytest.mark.parametrize("piece", [*PIECES.split(), "\\'''\n", "x\\'''\n", "\n", "\0", "\N{PILE OF POO}"])
+def test_no_text_takes_long(piece: str) -> None:
+    text = "SELECT * { " + piece * (1_000_000 // len(piece))
+    began = time.perf_counter()
+    form_of(piece * (1_000_000 // len(piece)))
+    assert time.perf_counter() - began < 0.3
+    with pytest.raises(QueryError):
+        screen(text, LIMITS)
+    assert time.perf_counter() - began < 3
+
+
+@given(st.text(max_size=60) | st.lists(pieces, max_size=12).map("".join))
+def test_tokens_cover_the_text_in_order(text: str) -> None:
+    end = 0
+    for token in tokens(text):
+        gap = text[end : token.start]
+        assert not gap.strip(" \t\r\n") or "#" in gap
+        assert text[token.start : token.start + len(token.text)] == token.text
+        end = token.start + len(token.text)
+        if token.kind == "quote":
+            break
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_screened_or_refused(text: str) -> None:
+    with contextlib.suppress(QuerySyntaxError, QueryRefused):
+        assert screen(text, LIMITS).form
