@@ -8,10 +8,12 @@ evaluates in its own process with :mod:`rsm_graph.engine.local`. Both run the sa
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from rsm_graph.formats import Format
 
@@ -66,20 +68,23 @@ class Query:
 class AnswerFile:
     """An unnamed temporary file that several readers may share; it is closed with the last of them."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile(prefix="rsm-graph-") as file:
+            self._descriptor = os.dup(file.fileno())
 
     def write(self, block: bytes) -> None:
-        """Add a block."""
-        self._file.write(block)
+        """Add a block at the end; raises ``OSError`` when there is no room for it."""
+        rest = memoryview(block)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
 
     def read(self, offset: int, size: int) -> bytes:
         """Return so many bytes from a place, fewer at the end."""
-        self._file.seek(offset)
-        return self._file.read(size)
+        os.lseek(self._descriptor, offset, os.SEEK_SET)
+        return os.read(self._descriptor, size)
 
     def __del__(self) -> None:
-        self._file.close()
+        os.close(self._descriptor)
 
 
 @dataclass(frozen=True)

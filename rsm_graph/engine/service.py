@@ -32,7 +32,8 @@ class Forwarder:
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise InputError(f"{address!r} is no http or https address, so SERVICE cannot be allowed to reach it.")
         self._allowed = allowed
-        self._seconds = seconds
+        # A moment more than the query has, so that the query's own end comes first and is told as such.
+        self._seconds = seconds + 1.0
         self._bytes = answer_bytes
         # Only evaluators are told it, so no other program on this machine can use the forwarder.
         self._secret = secrets.token_urlsafe(16)

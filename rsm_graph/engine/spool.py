@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-
 from rsm_graph.engine import Answer, AnswerFile
 from rsm_graph.formats import Format
 
@@ -25,8 +23,7 @@ class Spool:
             self._blocks.append(block)
             return
         if self._file is None:
-            file = tempfile.TemporaryFile(prefix="rsm-graph-", buffering=0)  # noqa: SIM115 - the last reader closes it
-            self._file = AnswerFile(file)
+            self._file = AnswerFile()
             for earlier in self._blocks:
                 self._file.write(earlier)
             self._blocks = []

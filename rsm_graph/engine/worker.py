@@ -34,14 +34,15 @@ _SOCKET = 3
 
 def serve(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any]) -> None:
     """Answer queries from ``sock`` until its other end closes, on a thread with a large stack."""
+    sealed = not limits["connects"] and no_network()
     threading.stack_size(STACK)
-    thread = threading.Thread(target=_run, args=(sock, evaluator, limits))
+    thread = threading.Thread(target=_run, args=(sock, evaluator, limits, sealed))
     thread.start()
     thread.join()
 
 
-def _run(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any]) -> None:
-    _bound(limits)
+def _run(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any], sealed: bool) -> None:
+    _bound(limits, sealed)
     sock.sendall(json_frame(READY, {"thread": threading.get_native_id()}))
     seconds = limits["seconds"]
     while True:
@@ -104,7 +105,7 @@ def close_inherited(sock: socket.socket) -> socket.socket:
     return socket.socket(fileno=_SOCKET)
 
 
-def _bound(limits: dict[str, Any]) -> None:
+def _bound(limits: dict[str, Any], sealed: bool) -> None:
     """Set the limits of this process: address space, files, core dumps; it is the first that the kernel ends."""
     if sys.platform == "win32":
         return
@@ -115,10 +116,7 @@ def _bound(limits: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (space, space))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    if limits["connects"]:
-        return
-    sealed = no_network()
-    if not (sealed and limits["disk"]):
+    if not limits["connects"] and not (limits["disk"] and sealed):
         # Every number below is taken, so nothing more can be opened: no file, no connection. The engine of an
         # on-disk store opens files of its own as it goes; there the system's filter has to do.
         resource.setrlimit(resource.RLIMIT_NOFILE, (_SOCKET + 1, _SOCKET + 1))

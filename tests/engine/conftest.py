@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -32,6 +33,19 @@ def small_data() -> bytes:
         lines.append(f'{thing} <http://www.w3.org/2000/01/rdf-schema#label> "thing {i}"@en .')
     lines.append('<http://example.org/0> <http://example.org/said> "in a graph" <http://example.org/graph> .')
     return ("\n".join(lines) + "\n").encode()
+
+
+def eventually(true: Callable[[], bool], seconds: float = 1) -> None:
+    """Wait until something is true; fail after so many seconds."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def tasks(pid: int) -> list[Path]:
+    """Return the threads of a process."""
+    return list(Path(f"/proc/{pid}/task").glob("*"))
 
 
 class Running:

@@ -17,7 +17,7 @@ import pytest
 from rsm_graph.engine import DataFile, Source
 from rsm_graph.errors import AnswerTooLarge, InputError, QueryMemory, QueryTimeout, RdfSyntaxError, Unavailable
 
-from .conftest import RUNAWAY, THINGS, Running, small_data
+from .conftest import RUNAWAY, THINGS, Running, eventually, small_data, tasks
 
 Start = Callable[..., Running]
 LIGHT = "SELECT * { <http://example.org/5> ?p ?o }"
@@ -38,25 +38,12 @@ def busy(parent: psutil.Process) -> list[psutil.Process]:
     return [child for child in parent.children() if any(state(thread) == "R" for thread in tasks(child.pid))]
 
 
-def tasks(pid: int) -> list[Path]:
-    """Return the threads of a process."""
-    return list(Path(f"/proc/{pid}/task").glob("*"))
-
-
 def state(thread: Path) -> str:
     """Return the state of a thread by its letter; empty when it has ended."""
     try:
         return (thread / "stat").read_text().rpartition(") ")[2][:1]
     except FileNotFoundError:
         return ""
-
-
-def eventually(true: Callable[[], bool], seconds: float = 1) -> None:
-    """Wait until something is true; fail after so many seconds."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_a_query_is_stopped_at_its_time_and_its_evaluator_replaced(started: Start) -> None:
