@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 import pyoxigraph as ox
 
@@ -14,7 +15,10 @@ from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES, prefixes, shorten
 ENCODINGS = {"": "", "gz": "application/gzip", "zst": "application/zstd"}
 """File endings of the compressed variants, with the media type that ``dcat:compressFormat`` names."""
 
-LINK_PREDICATES = ("skos:exactMatch", "skos:closeMatch", "skos:broadMatch", "skos:narrowMatch", "skos:relatedMatch")
+LINK_PREDICATES = frozenset(
+    VOCABULARIES["skos"] + name for name in ("exactMatch", "closeMatch", "broadMatch", "narrowMatch", "relatedMatch")
+)
+"""Predicates of the links that make a linkset."""
 
 _SHARED = ("title", "description", "creator", "publisher", "license", "issued", "modified")
 """What a release has in common with the dataset it is a version of."""
@@ -29,15 +33,59 @@ def describe(dataset: Dataset) -> Dataset:
     graph but this one (a graph cannot hold the hash of itself).
     """
     bare = dataset.with_graph("graph/dataset", ())
-    content, others, graphs = bare.hash, set(bare.default_triples), len(bare.graphs) + 1
     written = {quad.triple for quad in dataset.graphs.get(dataset.iri("graph/dataset"), ())}
-    described = written | set(derive.describe_rules(dataset))
+    written |= set(derive.describe_rules(dataset))
+    others = set(bare.default_triples)
+    counted = _Counts.of(others)
+    described = written
     while True:  # the counts are part of what they count: describe, count, and describe again until they agree
-        lines = _release(dataset, others | described, graphs, content)
-        again = written | set(derive.describe_rules(dataset)) | set(_parse(lines, dataset))
+        counts = counted.and_those_of(described - others)
+        again = written | set(_parse(_release(dataset, written, counts, len(bare.graphs) + 1, bare.hash), dataset))
         if again == described:
             return dataset.with_graph("graph/dataset", described)
         described = again
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """What VoID counts of a set of triples."""
+
+    triples: int
+    subjects: frozenset[object]
+    objects: frozenset[object]
+    classes: Counter[str]
+    properties: Counter[str]
+    links: Counter[tuple[str, str]]
+    """Triples by predicate and host, of the mapping predicates."""
+
+    @classmethod
+    def of(cls, triples: Collection[ox.Triple]) -> _Counts:
+        return cls(
+            len(triples),
+            frozenset(t.subject for t in triples),
+            frozenset(t.object for t in triples),
+            Counter(t.object.value for t in triples if t.predicate.value == RDF_TYPE),
+            Counter(t.predicate.value for t in triples),
+            Counter(
+                (t.predicate.value, t.object.value.split("/")[2])
+                for t in triples
+                if t.predicate.value in LINK_PREDICATES
+                and isinstance(t.object, ox.NamedNode)
+                and "//" in t.object.value
+            ),
+        )
+
+    def and_those_of(self, triples: Collection[ox.Triple]) -> _Counts:
+        """Return the counts of these and of further triples, none of which is among these."""
+        more = _Counts.of(triples)
+        return _Counts(
+            self.triples + more.triples,
+            self.subjects | more.subjects,
+            self.objects | more.objects,
+            self.classes + more.classes,
+            self.properties + more.properties,
+            self.links + more.links,
+        )
 
 
 def release_iri(dataset: Dataset) -> str:
@@ -64,15 +112,14 @@ def _parse(lines: Iterable[str], dataset: Dataset) -> list[ox.Triple]:
     return [quad.triple for quad in formats.parse(text.encode(), formats.by_name("ttl"), "description of the release")]
 
 
-def _release(dataset: Dataset, triples: set[ox.Triple], graphs: int, content_hash: str) -> Iterator[str]:
+def _release(
+    dataset: Dataset, written: Collection[ox.Triple], counts: _Counts, graphs: int, content_hash: str
+) -> Iterator[str]:
     release, part = release_iri(dataset), dataset.iri("dataset#")
     count = 'void:{} "{}"^^xsd:nonNegativeInteger'.format
-    subjects = {t.subject for t in triples}
-    entities = [s for s in subjects if s.value.startswith(dataset.iri("id/"))]
-    classes = Counter(t.object.value for t in triples if t.predicate.value == RDF_TYPE)
-    properties = Counter(t.predicate.value for t in triples)
+    entities = sum(getattr(subject, "value", "").startswith(dataset.iri("id/")) for subject in counts.subjects)
     shared = {VOCABULARIES["dcterms"] + name for name in _SHARED}
-    for triple in triples:
+    for triple in written:
         if triple.subject.value == dataset.iri("id/dataset/rsm") and triple.predicate.value in shared:
             yield f"<{release}> {triple.predicate} {triple.object} ."
     yield f"""<{release}> a dcat:Dataset, void:Dataset, prov:Entity ;
@@ -80,25 +127,26 @@ def _release(dataset: Dataset, triples: set[ox.Triple], graphs: int, content_has
       dcat:isVersionOf dataset:rsm ;
       void:uriSpace "{dataset.iri("id/")}" ; void:sparqlEndpoint <{dataset.iri("sparql")}> ;
       void:exampleResource <{dataset.iri("id/mission/rsm")}> ;
-      {count("triples", len(triples))} ; {count("entities", len(entities))} ;
-      {count("classes", len(classes))} ; {count("properties", len(properties))} ;
-      {count("distinctSubjects", len(subjects))} ; {count("distinctObjects", len({t.object for t in triples}))} ;
+      {count("triples", counts.triples)} ; {count("entities", entities)} ;
+      {count("classes", len(counts.classes))} ; {count("properties", len(counts.properties))} ;
+      {count("distinctSubjects", len(counts.subjects))} ; {count("distinctObjects", len(counts.objects))} ;
       {count("documents", graphs)} ;
       spdx:checksum <{part}checksum> .
     dataset:rsm dcat:hasVersion <{release}> ; dcat:hasCurrentVersion <{release}> .
     <{part}checksum> a spdx:Checksum ; spdx:algorithm spdx:checksumAlgorithm_sha256 ;
       spdx:checksumValue "{content_hash}"^^xsd:hexBinary ;
       rdfs:comment "Of the canonical N-Quads (RDFC-1.0, sorted) of every graph but this one."@en ."""
-    for vocabulary in sorted(
-        {VOCABULARIES.get(shorten(p, VOCABULARIES).partition(":")[0], "") for p in properties} - {""}
-    ):
-        yield f"<{release}> void:vocabulary <{vocabulary}> ."
     names = prefixes(dataset.base_iri)
-    for iri, number in sorted(classes.items()):
-        yield _partition(release, part, "classPartition", "class", iri, f"{count('entities', number)}", names)
-    for iri, number in sorted(properties.items()):
-        yield _partition(release, part, "propertyPartition", "property", iri, f"{count('triples', number)}", names)
-    yield from _linksets(dataset, triples, release)
+    used = {shorten(iri, names).partition(":")[0] for iri in counts.properties}
+    for name in sorted(used & VOCABULARIES.keys()):
+        yield f"<{release}> void:vocabulary <{VOCABULARIES[name]}> ."
+    for iri, number in sorted(counts.classes.items()):
+        yield _partition(release, part, "classPartition", "class", iri, count("entities", number), names)
+    for iri, number in sorted(counts.properties.items()):
+        yield _partition(release, part, "propertyPartition", "property", iri, count("triples", number), names)
+    for (predicate, host), number in sorted(counts.links.items()):
+        if dataset.base_iri.split("/")[2] != host:
+            yield _linkset(release, part, shorten(predicate, names), host, count("triples", number))
     for fmt in (*formats.TRIPLES, *formats.QUADS):
         for ending in ENCODINGS:
             yield _distribution(dataset, release, fmt, ending)
@@ -111,21 +159,13 @@ def _partition(release: str, part: str, kind: str, of: str, iri: str, figure: st
     return f"<{release}> void:{kind} <{node}> . <{node}> void:{of} <{iri}> ; {figure} ." if name != iri else ""
 
 
-def _linksets(dataset: Dataset, triples: set[ox.Triple], release: str) -> Iterator[str]:
-    """Yield a ``void:Linkset`` for each predicate and each foreign host that this dataset links to."""
-    by_name = {VOCABULARIES["skos"] + name.partition(":")[2]: name for name in LINK_PREDICATES}
-    pairs: Counter[tuple[str, str]] = Counter()
-    for triple in triples:
-        name = by_name.get(triple.predicate.value)
-        if name and isinstance(triple.object, ox.NamedNode) and not triple.object.value.startswith(dataset.base_iri):
-            pairs[name, triple.object.value.split("/")[2]] += 1
-    for (name, host), number in sorted(pairs.items()):
-        node = dataset.iri(f"dataset#{host}-{name.partition(':')[2]}")
-        yield (
-            f"<{release}> void:subset <{node}> . <{node}> a void:Linkset ; void:linkPredicate {name} ;"
-            f' rdfs:label "Links to {host}, {name}"@en ; void:subjectsTarget <{release}> ;'
-            f' void:triples "{number}"^^xsd:nonNegativeInteger .'
-        )
+def _linkset(release: str, part: str, predicate: str, host: str, figure: str) -> str:
+    """Return the ``void:Linkset`` of one predicate and one foreign host (VoID, 5)."""
+    node = f"{part}{host}-{predicate.partition(':')[2]}"
+    return (
+        f"<{release}> void:subset <{node}> . <{node}> a void:Linkset ; void:linkPredicate {predicate} ;"
+        f' rdfs:label "Links to {host}, {predicate}"@en ; void:subjectsTarget <{release}> ; {figure} .'
+    )
 
 
 def _distribution(dataset: Dataset, release: str, fmt: formats.Format, ending: str) -> str:
