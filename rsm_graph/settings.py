@@ -45,7 +45,7 @@ class Settings(BaseSettings):
         0.1, gt=0, le=60, description="seconds after which a query gives up its place to others, unless it gets a permit"
     )
     long_queries: int = Field(2, ge=1, le=256, description="permits for queries that take longer")
-    spool_bytes: int = Field(2**20, ge=0, description="bytes of an answer kept in memory before it goes to a file")
+    spool_bytes: int = Field(8 * 2**20, ge=0, description="bytes of an answer kept in memory before it goes to a file")
     answer_bytes: int = Field(256 * 2**20, ge=2**16, description="bytes of one answer")
     cache_bytes: int = Field(64 * 2**20, ge=0, description="bytes of answers kept in memory")
     request_bytes: int = Field(2 * 2**20, ge=1024, description="bytes of a request body")
@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     allow_service: tuple[str, ...] = Field((), description="addresses that SERVICE may reach")
     log_queries: bool = Field(False, description="write query texts into the log")
     slow_query: float = Field(1.0, gt=0, description="seconds after which a query is logged as slow")
+    wikidata_url: str = Field("https://www.wikidata.org", description="Wikidata, or another Wikibase, for `link`")
+    contact: str = Field("", description="who runs this (address or e-mail), told to the servers that `link` asks")
 
     @field_validator("base_iri")
     @classmethod

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain, islice
 from typing import IO, Any, NamedTuple, cast
 
@@ -24,7 +23,6 @@ _BLOCK = 64 * 1024
 """Bytes of an answer handed on at a time."""
 _SORTED = 10_000
 """Triples up to which an answer is sorted and freed of duplicates; a longer one streams as it comes."""
-_PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9-]*):")
 
 
 class Request(NamedTuple):
@@ -83,7 +81,7 @@ class Evaluator:
             dataset["default_graph"] = [self._graph(iri) for iri in request.default_graphs]
             dataset["named_graphs"] = [self._graph(iri) for iri in request.named_graphs]
         # The engine takes longer to read the whole map than to answer a light query.
-        prefixes = {name: self.prefixes[name] for name in _PREFIX.findall(request.text) if name in self.prefixes}
+        prefixes = {name: iri for mark, name, iri in self._marks if mark in request.text}
         text = with_constant(request.text)
         if text != request.text:
             try:
@@ -92,6 +90,10 @@ class Evaluator:
                 # The query as it was asked gives the right place.
                 pass
         return self.store.query(request.text, prefixes=prefixes, base_iri=self.base_iri, **dataset)
+
+    @cached_property
+    def _marks(self) -> list[tuple[str, str, str]]:
+        return [(f"{name}:", name, iri) for name, iri in self.prefixes.items()]
 
     def _graph(self, iri: str) -> ox.NamedNode:
         try:

@@ -41,7 +41,9 @@ State = Literal["waiting", "short", "over", "long", "set aside", "done"]
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _Key = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 _SERVICE = re.compile("service", re.IGNORECASE)
+_VOLATILE_WORDS = ("now", "rand", "uuid", "service")
 _VOLATILE = re.compile(r"\b(?:NOW|RAND|UUID|STRUUID|SERVICE)\b", re.IGNORECASE)
+"""Words of queries whose answer may change from one moment to the next; slower to look for than the line above."""
 _SNAKE = re.compile("(?<!^)(?=[A-Z])")
 _TICK = 0.02
 """Seconds between two looks at the clock; one timer for all queries costs each of them nothing."""
@@ -291,7 +293,10 @@ class Supervisor:
         oldest = now - self._settings.query_timeout
         while self._by_age and (self._by_age[0].state == "done" or self._by_age[0].arrived <= oldest):
             self._time_is_up(self._by_age.popleft())
-        slice_began = now - self._settings.short_seconds
+        # The more are waiting, the sooner a place has to be given up: 60 runaways at once keep a small query from
+        # its turn for a second, not for three.
+        crowd = 1 + len(self._waiting) / self._short_places
+        slice_began = now - self._settings.short_seconds / min(crowd, 4)
         for job in [job for job in self._short if job.started <= slice_began]:
             self._slice_is_over(job)
         if self._by_age and not self._closing:
@@ -467,7 +472,10 @@ class Supervisor:
         self._counts.durations[bisect_left(_BUCKETS, seconds)] += 1
         self._counts.duration_sum += seconds
         self._settle(job, "answered")
-        answer = job.spool.answer(job.format, seconds, volatile=bool(_VOLATILE.search(job.key[0])))
+        text = job.key[0]
+        lowered = text.lower()
+        volatile = any(word in lowered for word in _VOLATILE_WORDS) and bool(_VOLATILE.search(text))
+        answer = job.spool.answer(job.format, seconds, volatile=volatile)
         for waiter in job.waiters:
             if not waiter.done():
                 waiter.set_result(answer)
