@@ -20,6 +20,8 @@ from rsm_graph.settings import Settings
 
 if TYPE_CHECKING:
     from rsm_graph.engine import Source
+    from rsm_graph.links.ours import Ours
+    from rsm_graph.links.wikidata import Wikidata
 
 # Each command imports what it needs when it runs: `query` does not wait for the web framework.
 
@@ -225,6 +227,154 @@ def reconcile(
     catalogue = Catalogue(index, Search.of(index))
     tally = reconcile_file(catalogue, file, column, sys.stdout, [catalogue.type(kind) for kind in kinds or ()])
     print(tally, file=sys.stderr)
+
+
+link = typer.Typer(name="link", help="Links to Wikidata: check, suggest, accept, give back.", no_args_is_help=True)
+app.add_typer(link)
+
+WikidataUrl = Annotated[str | None, typer.Option("--wikidata-url", help="Another Wikibase.", metavar="URL")]
+Contact = Annotated[str | None, typer.Option("--contact", help="Who asks: an address or e-mail.", metavar="WHO")]
+Things = Annotated[list[str] | None, typer.Argument(metavar="THING", help="Things like mission/rsm; all if none.")]
+
+
+@link.command("check")
+def link_check(
+    out: Annotated[Path | None, typer.Option(help="Where to write what was seen.", metavar="FILE")] = None,
+    wikidata_url: WikidataUrl = None,
+    contact: Contact = None,
+    base_iri: BaseIri = None,
+    project_folder: Project = None,
+) -> None:
+    """Look at every linked item: is it there, and still what was meant? Writes what it saw beside the mapping set."""
+    from datetime import UTC, datetime
+
+    from rsm_graph import sssom
+    from rsm_graph.links import check
+
+    settings = settings_of(base_iri=base_iri, project=project_folder, wikidata_url=wikidata_url, contact=contact)
+    ours, mappings = _ours(settings)
+    with _wikidata(settings) as remote:
+        rows = sssom.read(mappings, settings.base_iri)
+        outcome = check.check(ours, rows, remote, datetime.now(UTC).date(), _step)
+    check.write(outcome, out or mappings.with_name(sssom.CHECKED))
+    for one in outcome.checks:
+        if one.state != check.CONFIRMED:
+            print(f"{one.state}  {one.subject_id} {one.predicate_id} {one.object_id}: {one.findings}")
+    print(outcome.summary())
+    raise typer.Exit(0 if outcome.counts[check.CONFIRMED] == len(outcome.checks) else 1)
+
+
+@link.command("suggest")
+def link_suggest(
+    things: Things = None,
+    kinds: Annotated[list[str] | None, typer.Option("--kind", help="Only things of a kind.", metavar="KIND")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=20, help="Candidates a thing.")] = 3,
+    wikidata_url: WikidataUrl = None,
+    contact: Contact = None,
+    base_iri: BaseIri = None,
+    project_folder: Project = None,
+) -> None:
+    """Propose items for things without a link, with scores and reasons; nothing is linked by itself."""
+    from rsm_graph.links import suggest
+
+    settings = settings_of(base_iri=base_iri, project=project_folder, wikidata_url=wikidata_url, contact=contact)
+    ours, _ = _ours(settings)
+    start = f"{settings.base_iri}id/"
+    iris = [thing if thing.startswith(start) else start + thing for thing in things or ()]
+    for iri in iris:
+        if iri not in ours.index:
+            raise InputError(f"There is no {iri.removeprefix(start)!r} in the dataset.", "Name it like mission/rsm.")
+    iris = iris or suggest.without_link(ours, kinds or suggest.KINDS)
+    print("thing", "item", "score", "label", "description", "reasons", sep="\t")
+    failures = 0
+    with _wikidata(settings) as remote:
+        for found in suggest.suggest(ours, iris, remote, most=limit, progress=_step):
+            key = found.subject.removeprefix(start)
+            if isinstance(found, suggest.Failure):
+                failures += 1
+                print(f"{key}: {found.reason}", file=sys.stderr)
+            else:
+                cells = (key, found.item, found.score, found.item_label, found.description, "; ".join(found.reasons))
+                print(*(" ".join(str(cell).split()) for cell in cells), sep="\t", flush=True)
+    raise typer.Exit(2 if failures == len(iris) and iris else 1 if failures else 0)
+
+
+@link.command("accept")
+def link_accept(
+    thing: Annotated[str, typer.Argument(help="The thing, like mission/rsm.")],
+    item: Annotated[str, typer.Argument(help="The Wikidata item, like Q183.")],
+    by: Annotated[str, typer.Option(help="Who decided.", metavar="NAME")],
+    why: Annotated[str, typer.Option(help="On what grounds.", metavar="TEXT")],
+    label: Annotated[str, typer.Option(help="Label seen there; asked for if not given.", metavar="TEXT")] = "",
+    predicate: Annotated[str, typer.Option(help="skos:exactMatch, skos:closeMatch, …")] = "skos:exactMatch",
+    confidence: Annotated[float, typer.Option(min=0, max=1, help="How sure.")] = 0.95,
+    wikidata_url: WikidataUrl = None,
+    contact: Contact = None,
+    project_folder: Project = None,
+) -> None:
+    """Add a link to the mapping set, with who decided and why."""
+    from datetime import UTC, datetime
+
+    from rsm_graph.links import accept
+
+    settings = settings_of(project=project_folder, wikidata_url=wikidata_url, contact=contact)
+    ours, mappings = _ours(settings)
+    if not label:
+        with _wikidata(settings) as remote:
+            found = remote.item(item) if accept.ITEM.fullmatch(item) else None
+        if found is None or found.redirected:
+            raise InputError(f"Wikidata has no item {item!r} (any more).", "Look again, or give its --label yourself.")
+        label = found.label
+    decision = accept.Decision(thing, item, label, by, why, predicate, confidence)
+    print(accept.accept(mappings, ours, decision, datetime.now(UTC).date()))
+
+
+@link.command("export")
+def link_export(
+    things: Things = None,
+    wikidata_url: WikidataUrl = None,
+    contact: Contact = None,
+    base_iri: BaseIri = None,
+    project_folder: Project = None,
+) -> None:
+    """Write what Wikidata lacks about linked things as QuickStatements, with references."""
+    from rsm_graph.links import quickstatements
+
+    settings = settings_of(base_iri=base_iri, project=project_folder, wikidata_url=wikidata_url, contact=contact)
+    ours, _ = _ours(settings)
+    start = f"{settings.base_iri}id/"
+    iris = [thing if thing.startswith(start) else start + thing for thing in things or ()] or list(ours.index.things)
+    with _wikidata(settings) as remote:
+        for found in quickstatements.export(ours, iris, remote, _step):
+            if isinstance(found, quickstatements.Line):
+                print(found.text, flush=True)
+            else:
+                print(f"{found.item}: {found.reason}", file=sys.stderr)
+
+
+def _ours(settings: Settings) -> tuple[Ours, Path]:
+    """Return what this dataset knows of its things, and the file of its links."""
+    from rsm_graph import release, sssom
+    from rsm_graph.describe import Index
+    from rsm_graph.links.ours import Ours
+    from rsm_graph.search import Search
+
+    mappings = (settings.project or project.root()) / "data" / sssom.MAPPINGS
+    index = Index(release.assemble(settings.base_iri, settings.project))
+    return Ours(index, Search.of(index), sssom.read(mappings, settings.base_iri)), mappings
+
+
+def _wikidata(settings: Settings) -> Wikidata:
+    from rsm_graph.links.wikidata import Wikidata
+
+    return Wikidata(settings.wikidata_url, settings.contact)
+
+
+def _step(done: int, total: int, what: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{done}/{total} {what}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+    elif done % 20 == 0 or done == total:
+        print(f"{done}/{total}", file=sys.stderr, flush=True)
 
 
 def query_text(source: str, base_iri: str) -> str:

@@ -114,8 +114,9 @@ def load_project(base_iri: str = DEFAULT_BASE, root: Path | None = None) -> Data
     )
     named = [(path, name) for folder, pattern, name in places for path in sorted((root / folder).glob(pattern))]
     dataset = load_files(named, base_iri)
-    mappings = root / "data" / "mappings.sssom.tsv"
-    links = sssom.triples(sssom.read(mappings, base_iri), base_iri) if mappings.exists() else ()
+    mappings, checks = (root / "data" / name for name in (sssom.MAPPINGS, sssom.CHECKED))
+    seen = sssom.read_checks(checks) if checks.exists() else ()
+    links = sssom.triples(sssom.read(mappings, base_iri), base_iri, seen) if mappings.exists() else ()
     linked = dataset.with_graph("graph/links", links)
     return replace(linked, files={**linked.files, graph + "links": (mappings,)})
 

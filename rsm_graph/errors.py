@@ -16,7 +16,8 @@ line and an exit code, :mod:`rsm_graph.web.problems` into a status and ``applica
     │   ├── QueryMemory
     │   └── AnswerTooLarge
     ├── NotAcceptable               2     406    no format on offer is one that the client accepts
-    └── Unavailable                 2     503    nothing wrong with the query: queue full, evaluator died, shutting down
+    ├── Unavailable                 2     503    nothing wrong with the query: queue full, evaluator died, shutting down
+    └── RemoteError                 2     –      another server (Wikidata, for ``link``) gave no answer to trust
 """
 
 from __future__ import annotations
@@ -106,3 +107,7 @@ class NotAcceptable(RsmGraphError):
 
 class Unavailable(RsmGraphError):
     """The server cannot take the query now: the queue is full, it is starting or it is stopping."""
+
+
+class RemoteError(RsmGraphError):
+    """Another server could not be reached, or gave no answer that can be trusted; only ``link`` asks any."""

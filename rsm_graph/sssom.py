@@ -17,6 +17,10 @@ import pyoxigraph as ox
 from rsm_graph.errors import InputError
 from rsm_graph.namespaces import DEFAULT_BASE, RDF_TYPE, VOCABULARIES, XSD
 
+MAPPINGS = "mappings.sssom.tsv"
+CHECKED = "mappings.checked.tsv"
+"""The names of the mapping set, and of what the last check of its links saw."""
+
 PREDICATES = (
     "skos:exactMatch",
     "skos:closeMatch",
@@ -52,6 +56,44 @@ _SHAPES_OF_OBJECTS = {
     "https://sws.geonames.org/": re.compile(r"https://sws\.geonames\.org/[1-9][0-9]*/"),
 }
 """How the objects of well-known targets look; the commonest faults are the page's address and the property's number."""
+
+
+CHECKS = (
+    "subject_id",
+    "predicate_id",
+    "object_id",
+    "state",
+    "findings",
+    "object_label",
+    "object_description",
+    "revision",
+    "modified",
+    "checked_on",
+)
+"""Columns of the file beside the mapping set in which ``rsm-graph link check`` writes what it saw."""
+
+STATES = ("confirmed", "contradicted", "unreachable")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check of one link saw, as the columns of its row: texts, empty where nothing was seen."""
+
+    subject_id: str
+    predicate_id: str
+    object_id: str
+    state: str
+    findings: str
+    object_label: str
+    object_description: str
+    revision: str
+    modified: str
+    checked_on: str
+
+    @property
+    def link(self) -> tuple[str, str, str]:
+        """The row of the mapping set that was checked: subject, predicate and object as written there."""
+        return self.subject_id, self.predicate_id, self.object_id
 
 
 @dataclass(frozen=True)
@@ -94,12 +136,32 @@ def read(path: Path, base_iri: str = DEFAULT_BASE) -> tuple[Mapping, ...]:
     return tuple(found.values())
 
 
-def triples(mappings: Iterable[Mapping], base_iri: str) -> Iterator[ox.Triple]:
+def read_checks(path: Path) -> tuple[Check, ...]:
+    """Return what the last check of the links saw.
+
+    Raises :class:`InputError` naming file and line for a row that is no such thing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from error
+    rows = list(csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    if not rows or tuple(rows[0]) != CHECKS:
+        raise InputError(f"{path}: its columns are not {', '.join(CHECKS)}.", "Run `rsm-graph link check` again.")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(CHECKS) or row[3] not in STATES:
+            raise InputError(f"{path}:{number}: no row of a check.", "Run `rsm-graph link check` again.")
+    return tuple(Check(*row) for row in rows[1:])
+
+
+def triples(mappings: Iterable[Mapping], base_iri: str, checks: Iterable[Check] = ()) -> Iterator[ox.Triple]:
     """Return each mapping as a plain triple, with ``schema:sameAs`` beside the exact matches of individuals.
 
     Each mapping is described as well, as a ``sssom:Mapping`` named ``{base}graph/links#…``, so that a query finds
-    its justification. Concepts (``id/concept/``) get no ``schema:sameAs``: they are classes of things elsewhere.
+    its justification, and what the last check of the link saw, if there was one. Concepts (``id/concept/``) get no
+    ``schema:sameAs``: they are classes of things elsewhere.
     """
+    seen = {check.link: check for check in checks}
     same_as = ox.NamedNode(VOCABULARIES["schema"] + "sameAs")
     for mapping in mappings:
         subject, target = ox.NamedNode(mapping.subject), ox.NamedNode(mapping.object)
@@ -107,10 +169,13 @@ def triples(mappings: Iterable[Mapping], base_iri: str) -> Iterator[ox.Triple]:
         exact = mapping.predicate == VOCABULARIES["skos"] + "exactMatch"
         if exact and not mapping.subject.startswith(f"{base_iri}id/concept/"):
             yield ox.Triple(subject, same_as, target)
-        yield from _description(mapping, base_iri)
+        cells = mapping.cells
+        yield from _description(
+            mapping, base_iri, seen.get((cells["subject_id"], cells["predicate_id"], cells["object_id"]))
+        )
 
 
-def _description(mapping: Mapping, base_iri: str) -> Iterator[ox.Triple]:
+def _description(mapping: Mapping, base_iri: str, check: Check | None) -> Iterator[ox.Triple]:
     key = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{mapping.cells['subject_id']}-{mapping.cells['object_id']}")
     node = ox.NamedNode(f"{base_iri}graph/links#{key}")
     justification = mapping.cells["mapping_justification"].removeprefix("semapv:")
@@ -127,6 +192,21 @@ def _description(mapping: Mapping, base_iri: str) -> Iterator[ox.Triple]:
     yield ox.Triple(node, ox.NamedNode(RDF_TYPE), ox.NamedNode(VOCABULARIES["sssom"] + "Mapping"))
     for slot, value in values.items():
         yield ox.Triple(node, ox.NamedNode(VOCABULARIES["sssom"] + slot), value)
+    if check:
+        yield from _seen(node, check, f"{base_iri}ontology#")
+
+
+def _seen(node: ox.NamedNode, check: Check, rsm: str) -> Iterator[ox.Triple]:
+    yield ox.Triple(node, ox.NamedNode(rsm + "linkState"), ox.Literal(check.state))
+    checked_on = ox.Literal(check.checked_on, datatype=ox.NamedNode(XSD + "date"))
+    yield ox.Triple(node, ox.NamedNode(rsm + "checkedOn"), checked_on)
+    if check.findings:
+        yield ox.Triple(node, ox.NamedNode(rsm + "linkFinding"), ox.Literal(check.findings, language="en"))
+    if check.object_description:
+        description = ox.Literal(check.object_description, language="en")
+        yield ox.Triple(node, ox.NamedNode(VOCABULARIES["schema"] + "description"), description)
+    if check.revision:
+        yield ox.Triple(node, ox.NamedNode(VOCABULARIES["schema"] + "version"), ox.Literal(check.revision))
 
 
 def _curie_map(header: Iterable[str]) -> Iterator[tuple[str, str]]:

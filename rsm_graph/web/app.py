@@ -4,7 +4,7 @@
 
     App            request id, log, metrics, path prefix; replies kept in memory
     ├── /sparql    web.sparql.Endpoint, plain ASGI
-    └── the rest   FastAPI: web.resources, web.pages, web.downloads
+    └── the rest   FastAPI: web.resources, web.pages, web.downloads, web.reconcile
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from rsm_graph.engine import Engine, Source
 from rsm_graph.errors import RsmGraphError
 from rsm_graph.release import Release
 from rsm_graph.settings import Settings
-from rsm_graph.web import downloads, pages, problems, resources, sparql
+from rsm_graph.web import downloads, pages, problems, reconcile, resources, sparql
 from rsm_graph.web.observe import Observer
 from rsm_graph.web.problems import HttpProblem
-from rsm_graph.web.replies import Kept, head
+from rsm_graph.web.replies import Kept, Reply, head
 from rsm_graph.web.site import Site
+
+_FROM_MEMORY = (b"server-timing", b"kept")
 
 
 def create_app(release: Release, engine: Engine, settings: Settings) -> App:
@@ -71,12 +73,17 @@ class App:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._engine.close()
+        self.observer.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         observer, side = self.observer, self._side
         request_id = observer.next_id()
+        scope = side.entered(scope)
+        scope["rsm_graph.request_id"] = request_id.decode()
+        hit = side.kept(scope)
+        extra = [(b"x-request-id", request_id), *([_FROM_MEMORY] if hit else ())]
         status = 0
         sent = 0
 
@@ -84,73 +91,63 @@ class App:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-                extra = [(b"x-request-id", request_id)]
-                if scope.get("rsm_graph.kept"):
-                    extra.append((b"server-timing", b"kept"))
                 message["headers"] = [*message["headers"], *extra]
             else:
                 sent += len(message.get("body", b""))
             await send(message)
 
-        scope["rsm_graph.request_id"] = request_id.decode()
-        hit = False
         try:
-            hit = await side(scope, receive, observed)
+            await (hit or side)(scope, receive, observed)
         except asyncio.CancelledError:
             # The client has left, so there is nobody to answer; its query has been ended.
             status = status or 499
         finally:
-            observer.request(scope, status or 500, sent, time.perf_counter() - started, hit)
+            observer.request(scope, status or 500, sent, time.perf_counter() - started, hit is not None)
 
 
 class _Side:
     """Everything that belongs to one release."""
 
     def __init__(self, site: Site, observer: Observer) -> None:
-        self.site = site
         self._kept = Kept(site.settings.cache_bytes // 2)
         answers = Kept(site.settings.cache_bytes // 2)
         observer.watch(self._kept, answers)
         endpoint = sparql.Endpoint(site, answers)
-        self._guarded = ServerErrorMiddleware(endpoint, handler=lambda r, e: _problem(r.scope, e, site))
+        self._endpoint = ServerErrorMiddleware(endpoint, handler=lambda r, e: _problem(r.scope, e, site))
         self._pages = _pages(site, endpoint, observer)
         self._prefixes = tuple(prefix.encode() for prefix in site.prefixes_in_path)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer a request; return whether the answer was kept in memory."""
-        method = scope["method"]
+    def entered(self, scope: Scope) -> Scope:
+        """Return the scope as everything behind here sees it: without a path prefix, HEAD as a GET without body."""
         if self._prefixes:
             self._strip_prefix(scope)
-        if method not in ("GET", "HEAD"):
-            await self._dispatch(scope, receive, send)
-            return False
-        if method == "HEAD":
-            scope["rsm_graph.bodiless"] = True
-            scope["method"] = "GET"
+        if scope["method"] == "HEAD":
+            # A copy, because the server itself looks at the method when the answer is sent.
+            return {**scope, "method": "GET", "rsm_graph.bodiless": True}
+        return scope
+
+    def kept(self, scope: Scope) -> Reply | None:
+        """Return the reply that an equal request had, if it is kept."""
+        if scope["method"] != "GET":
+            return None
         fields = head(scope)
-        key = (
-            scope["raw_path"],
-            scope["query_string"],
-            fields.get(b"accept"),
-            fields.get(b"host"),
-        )
-        reply = self._kept.get(key)
-        if reply is not None:
-            scope["rsm_graph.kept"] = True
-            await reply(scope, receive, send)
-            return True
+        key = (scope["raw_path"], scope["query_string"], fields.get(b"accept"), fields.get(b"host"))
+        scope["rsm_graph.key"] = key
+        return self._kept.get(key)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and keep the reply if it may serve again."""
         await self._dispatch(scope, receive, send)
         reply = scope.get("rsm_graph.reply")
-        if reply is not None and reply.keep:
-            self._kept.put(key, reply)
-        return False
+        if reply is not None and reply.keep and "rsm_graph.key" in scope:
+            self._kept.put(scope["rsm_graph.key"], reply)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if path == "/sparql" or (path.startswith("/sparql.") and "/" not in path[8:]):
-            await self._guarded(scope, receive, send)
+            await self._endpoint(scope, receive, send)
         elif scope["method"] == "OPTIONS":
-            await sparql.options("GET, HEAD, OPTIONS")(scope, receive, send)
+            await sparql.options(_methods(path))(scope, receive, send)
         else:
             await self._pages(scope, receive, send)
 
@@ -175,7 +172,8 @@ def _pages(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> ASGIApp
         redirect_slashes=False,
         default_response_class=Response,
     )
-    for router in (resources.routes(site), pages.routes(site, endpoint, observer), downloads.routes(site)):
+    routers = (resources.routes(site), pages.routes(site, endpoint, observer), downloads.routes(site))
+    for router in (*routers, reconcile.routes(site)):
         app.include_router(router)
 
     async def translate(request: Request, error: Exception) -> Response:
@@ -184,6 +182,11 @@ def _pages(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> ASGIApp
     for kind in (RsmGraphError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, translate)
     return app
+
+
+def _methods(path: str) -> str:
+    """Return the methods that an address takes, the endpoint's aside."""
+    return reconcile.METHODS.get(path, "GET, HEAD, OPTIONS")
 
 
 def _problem(scope: Scope, error: Exception, site: Site) -> Response:
@@ -196,7 +199,7 @@ def _problem(scope: Scope, error: Exception, site: Site) -> Response:
         where = " ".join(str(part) for part in first["loc"])
         return problems.reply(HttpProblem(problems.BAD_REQUEST, f"{where}: {first['msg']}."), accept, site)
     if isinstance(error, HTTPException) and error.status_code == 405:
-        allowed = "GET, HEAD, OPTIONS"
+        allowed = _methods(scope["path"])
         problem = HttpProblem(
             problems.METHOD, f"{scope['method']} is not a method of this address.", f"Use one of {allowed}.",
             extra=[("allow", allowed)],

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
+import queue
 import secrets
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -27,6 +30,8 @@ _ROUTES = frozenset(
 )  # fmt: skip
 """First segments of paths that are counted by name; whatever else is asked for counts as one."""
 _FLUSH_SECONDS = 0.2
+_LINES_AT_MOST = 20_000
+"""Log lines that wait while standard error is stuck; what comes beyond them is dropped."""
 
 
 class Observer:
@@ -42,6 +47,8 @@ class Observer:
         self._seconds: dict[str, list[float]] = {}
         self._hits = 0
         self._lines: list[str] = []
+        self._written: queue.Queue[str] = queue.Queue()
+        self._writer: threading.Thread | None = None
         self._kept: tuple[Kept, ...] = ()
         self._began = time.time()
 
@@ -85,17 +92,37 @@ class Observer:
         self._log(json.dumps(record, ensure_ascii=True))
 
     def _log(self, line: str) -> None:
-        # Lines are written together a few times a second: a write a request would cost more than the answer.
+        # Lines are handed on together a few times a second: a write a request would cost more than the answer.
         if not self._lines:
-            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
-        self._lines.append(line)
+            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._hand_on)
+        if len(self._lines) < _LINES_AT_MOST:
+            self._lines.append(line)
 
-    def flush(self) -> None:
-        """Write the log lines that wait."""
+    def _hand_on(self) -> None:
+        if self._written.unfinished_tasks:  # nobody reads standard error; the lines wait, up to a bound
+            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._hand_on)
+            return
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write, daemon=True, name="log")
+            self._writer.start()
         lines, self._lines = self._lines, []
-        if lines:
-            sys.stderr.write("\n".join(lines) + "\n")
-            sys.stderr.flush()
+        self._written.put("".join(f"{line}\n" for line in lines))
+
+    def _write(self) -> None:
+        """Write to standard error in a thread, so that a reader that has stopped does not stop the server."""
+        while True:
+            text = self._written.get()
+            with contextlib.suppress(OSError, ValueError):  # the other end has closed it
+                sys.stderr.write(text)
+                sys.stderr.flush()
+            self._written.task_done()
+
+    def close(self) -> None:
+        """Write what waits, unless standard error is stuck."""
+        lines, self._lines = self._lines, []
+        if lines and not self._written.unfinished_tasks:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write("".join(f"{line}\n" for line in lines))
 
     def metrics(self) -> bytes:
         """Return the metrics in the Prometheus text format 0.0.4."""

@@ -1,0 +1,198 @@
+"""Pages, and what operators and crawlers ask for."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import httpx
+import pytest
+
+from rsm_graph import project
+
+PAGES = [
+    "/", "/browse", "/browse/nation", "/browse/event", "/browse/source", "/queries", "/queries/legal-basis", "/sparql",
+    "/download/", "/ontology", "/shapes", "/concepts", "/concepts/rank", "/dataset", "/validation", "/sources",
+    "/search", "/search?q=kabul", "/docs", "/doc/nation/DEU", "/doc/mission/rsm",
+    "/graph/identity", "/doc/source/nato-rsm-placemat-2020-02", "/doc/source/nato-rsm-placemat-2020-02/launch",
+]  # fmt: skip
+HTML = {"accept": "text/html"}
+_VOID = {"meta", "link", "input", "br", "img", "col", "hr"}
+
+
+class Page(HTMLParser):
+    """What a test asks of a page: its tags balanced, its ids, its links."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.styles = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in _VOID:
+            self.open.append(tag)
+        if values.get("id"):
+            self.ids.append(str(values["id"]))
+        if tag == "a" and values.get("href"):
+            self.links.append(str(values["href"]))
+        if tag in ("script", "img", "source") and values.get("src"):
+            self.loads.append(str(values["src"]))
+        if tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload"):
+            self.loads.append(str(values["href"]))
+        self.styles += "style" in values or tag == "style"
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open[-1] == tag, f"</{tag}> closes <{self.open[-1]}>"
+        self.open.pop()
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_page_is_sound_and_asks_nothing_of_anybody_else(server: httpx.Client, address: str) -> None:
+    answer = server.get(address, headers=HTML)
+    assert answer.status_code == 200, answer.text[:500]
+    page = Page(answer.text)
+    assert not page.open
+    assert len(page.ids) == len(set(page.ids)), [i for i in page.ids if page.ids.count(i) > 1]
+    assert page.loads
+    assert all(load.startswith("/") for load in page.loads)
+    assert not page.styles, "inline styles are against the content security policy"
+    assert re.search(r"<title>[^<]+</title>", answer.text)
+    assert answer.text.count("<h1") == 1
+    assert '<html lang="en">' in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["etag"]
+    for name in {link.partition("#")[2] for link in page.links if link.startswith("#")}:
+        assert name in page.ids
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_links_on_a_page_lead_somewhere(server: httpx.Client, address: str) -> None:
+    page = Page(server.get(address, headers=HTML).text)
+    local = sorted({link.partition("#")[0] for link in page.links if link.startswith("/")} - {""})
+    for link in local[:: max(1, len(local) // 25)]:
+        status = server.head(link, headers=HTML, follow_redirects=True).status_code
+        assert status == 200, link
+
+
+def test_head_is_answered_wherever_get_is(server: httpx.Client) -> None:
+    for address in [
+        *PAGES,
+        "/health/live",
+        "/health/ready",
+        "/robots.txt",
+        "/sitemap.xml",
+        "/openapi.json",
+        "/metrics",
+    ]:
+        head = server.head(address)
+        assert (head.status_code, head.content) == (200, b""), address
+
+
+@pytest.mark.parametrize("address", ["/", "/doc/nation/DEU", "/queries", "/download/", "/health/live"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_other_methods_are_not_allowed(server: httpx.Client, address: str, method: str) -> None:
+    answer = server.request(method, address)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_static_files_are_kept_for_ever_under_the_digest_of_their_content(server: httpx.Client) -> None:
+    page = Page(server.get("/", headers=HTML).text)
+    for load in page.loads:
+        answer = server.get(load)
+        assert answer.status_code == 200, load
+        assert "immutable" in answer.headers["cache-control"]
+    style = next(load for load in page.loads if load.endswith(".css"))
+    for font in re.findall(r'url\("([^"]+)"\)', server.get(style).text):
+        assert server.get(f"/static/{font}").headers["content-type"] == "font/woff2"
+
+
+def test_the_home_page_shows_the_mission_at_a_glance(server: httpx.Client) -> None:
+    page = server.get("/", headers=HTML).text
+    for words in ("Resolute Support Mission", "1 January 2015", "Train, Advise and Assist Command East", "16,551"):
+        assert words in page
+
+
+@pytest.mark.parametrize("name", sorted(project.texts(project.QUERIES, "", "")))
+def test_every_example_query_has_a_page_and_its_answer_in_formats(server: httpx.Client, name: str) -> None:
+    page = server.get(f"/queries/{name}", headers=HTML)
+    assert page.status_code == 200
+    json = server.get(f"/queries/{name}.json")
+    csv = server.get(f"/queries/{name}.csv")
+    assert json.headers["content-type"] == "application/sparql-results+json"
+    assert csv.headers["content-type"] == "text/csv; charset=utf-8"
+    assert csv.text.splitlines()[0].split(",") == json.json()["head"]["vars"]
+    text = server.get(f"/queries/{name}.rq")
+    assert text.headers["content-type"].startswith("application/sparql-query")
+    again = server.post("/sparql", content=text.content, headers={"content-type": "application/sparql-query"})
+    assert again.content == json.content
+
+
+def test_things_are_found_by_name_code_and_in_other_languages(server: httpx.Client) -> None:
+    for wanted in ("Germany", "germany", "Allemagne", "DEU", "Germ"):
+        results = server.get("/search", params={"q": wanted}, headers={"accept": "application/json"}).json()["results"]
+        assert "nation/DEU" in " ".join(r["iri"] for r in results[:5]), wanted
+    page = server.get("/search", params={"q": "<script>alert(1)</script>"}, headers=HTML)
+    assert "<script>alert" not in page.text
+    assert server.get("/search", params={"q": "x" * 5000}).status_code == 400
+
+
+def test_the_server_says_how_it_is(server: httpx.Client) -> None:
+    assert server.get("/health/live").text == "ok\n"
+    ready = server.get("/health/ready")
+    assert (ready.status_code, ready.headers["cache-control"]) == (200, "no-store")
+    server.get("/sparql", params={"query": "ASK {}"})
+    metrics = server.get("/metrics").text
+    assert 'rsm_graph_http_requests_total{route="sparql",method="GET",status="200"}' in metrics
+    assert 'rsm_graph_queries_total{outcome="answered"}' in metrics
+    assert "rsm_graph_engine_ready 1" in metrics
+    for line in metrics.splitlines():
+        assert re.fullmatch(r"# (HELP|TYPE) .+|[a-z_]+(\{[^{}]*\})? [0-9.e+-]+", line), line
+
+
+def test_every_request_has_an_id_of_its_own(server: httpx.Client) -> None:
+    ids = {server.get("/health/live").headers["x-request-id"] for _ in range(5)}
+    assert len(ids) == 5
+
+
+def test_the_interface_is_described(server: httpx.Client) -> None:
+    described = server.get("/openapi.json").json()
+    assert described["openapi"].startswith("3.1")
+    assert {"/sparql", "/id/{key}", "/doc/{key}", "/download/{name}", "/search"} <= set(described["paths"])
+    operations = [o for path in described["paths"].values() for o in path.values()]
+    assert all(operation["summary"] for operation in operations)
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names))
+
+
+def test_every_problem_type_is_documented(server: httpx.Client) -> None:
+    docs = server.get("/docs", headers=HTML).text
+    problem = server.get("/sparql", params={"query": "nonsense"}).json()
+    assert problem["type"] == "/docs#query-syntax"
+    assert 'id="query-syntax"' in docs
+
+
+def test_crawlers_find_every_thing(server: httpx.Client) -> None:
+    robots = server.get("/robots.txt").text
+    sitemap = re.search(r"Sitemap: (\S+)", robots)
+    assert sitemap is not None
+    tree = ElementTree.fromstring(server.get(sitemap[1]).content)
+    addresses = [node.text or "" for node in tree.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
+    assert f"{server.base_url}doc/nation/DEU" in addresses
+    assert len(addresses) == len(set(addresses)) > 500
+    assert all(address.startswith(str(server.base_url)) for address in addresses)

@@ -1,0 +1,128 @@
+"""Requests that no client library sends: raw bytes on a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import serving
+
+
+@contextlib.contextmanager
+def connection(client: httpx.Client) -> Iterator[socket.socket]:
+    address = client.base_url
+    with socket.create_connection((address.host, address.port or 80), timeout=30) as sock:
+        yield sock
+
+
+def answer(sock: socket.socket) -> bytes:
+    """Everything until the server closes the connection."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := sock.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", b"400"),
+        (b"GET /health/live HTTP/1.0\r\n\r\n", b"200"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 500 + b"\r\n", b"431"),
+        (b"GET /sparql?query=" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"431"),
+        (b"NONSENSE\r\n\r\n", b"400"),
+        (b"GET /\xff HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"400"),
+        (b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"400"),
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n", b"400"),
+        (
+            b"POST /sparql HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"400",
+        ),
+        (b"POST /sparql HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", b"400"),
+        (b"POST /sparql HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"400"),
+    ],
+)
+def test_malformed_and_oversized_requests_are_refused(
+    server: httpx.Client, request_bytes: bytes, status: bytes
+) -> None:
+    with connection(server) as sock:
+        sock.sendall(request_bytes)
+        sock.settimeout(10)
+        assert sock.recv(65536).split(b" ", 2)[1] == status
+
+
+def test_a_head_that_never_ends_is_refused(server: httpx.Client) -> None:
+    with connection(server) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(64):
+                sock.sendall(b"x" * 4096)
+        assert answer(sock)[:12] in (b"HTTP/1.1 431", b"")
+
+
+def test_a_host_that_lies_does_not_reach_a_page(server: httpx.Client) -> None:
+    evil = server.get("/sitemap.xml", headers={"host": 'x"><script>'})
+    assert "<script>" not in evil.text
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[httpx.Client]:
+    """A server that waits one second for a request."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RSM_GRAPH_REQUEST_TIMEOUT", "1")
+        with serving() as client:
+            yield client
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"POST /sparql HTTP/1.1\r\nHost: a\r\nContent-Type: application/sparql-query\r\nContent-Length: 50\r\n\r\nASK",
+    ],
+)
+def test_a_request_that_does_not_arrive_is_given_up(hasty: httpx.Client, begun: bytes) -> None:
+    started = time.monotonic()
+    with connection(hasty) as sock:
+        sock.sendall(begun)
+        assert answer(sock).startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - started < 4
+
+
+def test_a_thousand_idle_connections_harm_nobody(hasty: httpx.Client) -> None:
+    address = hasty.base_url
+    idle = [socket.create_connection((address.host, address.port or 80)) for _ in range(900)]
+    try:
+        started = time.monotonic()
+        assert hasty.get("/health/ready").status_code == 200
+        assert time.monotonic() - started < 2
+    finally:
+        for sock in idle:
+            sock.close()
+
+
+def test_a_client_that_leaves_ends_its_query(server: httpx.Client) -> None:
+    query = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . FILTER(?a != ?d) }"
+    with connection(server) as sock:
+        body = query.encode()
+        sock.sendall(
+            b"POST /sparql HTTP/1.1\r\nHost: a\r\nContent-Type: application/sparql-query\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        time.sleep(0.4)
+        assert "rsm_graph_queries_running 1" in server.get("/metrics").text
+    deadline = time.monotonic() + 3
+    while "rsm_graph_queries_running 0" not in server.get("/metrics").text:
+        assert time.monotonic() < deadline, "the query of a client that left still runs"
+        time.sleep(0.05)
