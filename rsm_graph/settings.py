@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         "", description="address under which clients reach this server, with any path prefix of a proxy"
     )
     query_timeout: float = Field(10.0, gt=0, le=3600, description="seconds a query may run")
-    query_memory: int = Field(1024, ge=16, description="MiB a query may use beyond the loaded store")
+    query_memory: int = Field(256, ge=16, description="MiB a query may use beyond the loaded store")
     query_length: int = Field(1_000_000, ge=1000, description="bytes of query text accepted")
     query_tokens: int = Field(250_000, ge=100, description="words and signs of a query")
     query_depth: int = Field(1000, ge=10, description="brackets that a query may have open at once")
