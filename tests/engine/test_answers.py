@@ -170,9 +170,12 @@ def test_the_projects_prefixes_are_known_and_may_be_redefined(engine: Running) -
     assert f"{DEFAULT_BASE}id/x" in engine.text("SELECT (<id/x> AS ?x) (IRI('y') AS ?y) {}")
 
 
-def test_an_unknown_function_is_the_querys_fault(engine: Running) -> None:
+def test_an_unknown_function_is_an_error_where_it_is_called(engine: Running) -> None:
+    assert engine.text("SELECT (<urn:f>(1) AS ?x) (1 AS ?y) {}", format="csv") == "x,y\r\n,1\r\n"
+    assert '"boolean":false' in engine.text("ASK { ?s ?p ?o FILTER (<urn:f>(?s) || <urn:g>(?s)) }")
+    calls = " + ".join(f"<urn:f{i}>(1)" for i in range(20))
     with pytest.raises(QueryError, match="urn:f"):
-        engine.ask("SELECT (<urn:f>(1) AS ?x) {}")
+        engine.ask(f"SELECT ({calls} AS ?x) {{}}")
 
 
 def test_a_query_beyond_its_measures_is_refused(started: Any) -> None:
