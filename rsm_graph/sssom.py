@@ -192,21 +192,22 @@ def _description(mapping: Mapping, base_iri: str, check: Check | None) -> Iterat
     yield ox.Triple(node, ox.NamedNode(RDF_TYPE), ox.NamedNode(VOCABULARIES["sssom"] + "Mapping"))
     for slot, value in values.items():
         yield ox.Triple(node, ox.NamedNode(VOCABULARIES["sssom"] + slot), value)
-    if check:
-        yield from _seen(node, check, f"{base_iri}ontology#")
+    yield from _seen(node, check, f"{base_iri}ontology#")
 
 
-def _seen(node: ox.NamedNode, check: Check, rsm: str) -> Iterator[ox.Triple]:
-    yield ox.Triple(node, ox.NamedNode(rsm + "linkState"), ox.Literal(check.state))
-    checked_on = ox.Literal(check.checked_on, datatype=ox.NamedNode(XSD + "date"))
-    yield ox.Triple(node, ox.NamedNode(rsm + "checkedOn"), checked_on)
-    if check.findings:
-        yield ox.Triple(node, ox.NamedNode(rsm + "linkFinding"), ox.Literal(check.findings, language="en"))
-    if check.object_description:
-        description = ox.Literal(check.object_description, language="en")
-        yield ox.Triple(node, ox.NamedNode(VOCABULARIES["schema"] + "description"), description)
-    if check.revision:
-        yield ox.Triple(node, ox.NamedNode(VOCABULARIES["schema"] + "version"), ox.Literal(check.revision))
+def _seen(node: ox.NamedNode, check: Check | None, rsm: str) -> Iterator[ox.Triple]:
+    """Return the state of a link: unchecked until somebody has looked, and reached the other side."""
+    looked = check if check and check.state in ("confirmed", "contradicted") else None
+    yield ox.Triple(node, ox.NamedNode(rsm + "linkState"), ox.Literal(looked.state if looked else "unchecked"))
+    if looked:
+        schema = VOCABULARIES["schema"]
+        values = (
+            (rsm + "checkedOn", ox.Literal(looked.checked_on, datatype=ox.NamedNode(XSD + "date"))),
+            (rsm + "linkFinding", ox.Literal(looked.findings, language="en")),
+            (schema + "description", ox.Literal(looked.object_description, language="en")),
+            (schema + "version", ox.Literal(looked.revision)),
+        )
+        yield from (ox.Triple(node, ox.NamedNode(name), value) for name, value in values if value.value)
 
 
 def _curie_map(header: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -942,6 +942,7 @@ def test_answer_wikidata_links(ask: Ask) -> None:
     assert ("nation:USA", "skos:exactMatch", "wd:Q30") in column(rows, "thing", "predicate", "entity")
     assert {row["predicate"] for row in rows if row["thing"] in ("nation:DNK", "nation:NLD")} == {"skos:closeMatch"}
     assert all(0 < float(row["confidence"]) <= 1 for row in rows)
+    assert {row["state"] for row in rows} <= {"confirmed", "contradicted", "unchecked"}
     assert all(row["justification"].startswith("semapv:") for row in rows)
 
 

@@ -92,3 +92,51 @@ def test_a_row_twice_is_named(tmp_path: Path) -> None:
 def test_no_row_is_lost(tmp_path: Path) -> None:
     rows = [ROW | {"object_id": f"wd:Q{number}"} for number in range(1, 50)]
     assert len(read(tmp_path, *rows)) == 49
+
+
+CHECK = (
+    "nation:DEU",
+    "skos:exactMatch",
+    "wd:Q183",
+    "confirmed",
+    "P298 is DEU",
+    "Germany",
+    "a country",
+    "7",
+    "",
+    "2026-11-23",
+)
+
+
+def checks(tmp_path: Path, *rows: tuple[str, ...]) -> tuple[sssom.Check, ...]:
+    file = tmp_path / "mappings.checked.tsv"
+    file.write_text("".join("\t".join(row) + "\n" for row in (sssom.CHECKS, *rows)))
+    return sssom.read_checks(file)
+
+
+def test_a_link_is_unchecked_until_its_other_side_was_reached(tmp_path: Path) -> None:
+    def said(*seen: sssom.Check) -> dict[str, str]:
+        found = sssom.triples(read(tmp_path, ROW), DEFAULT_BASE, seen)
+        return {t.predicate.value.rpartition("/")[2].rpartition("#")[2]: t.object.value for t in found}
+
+    assert said()["linkState"] == "unchecked"
+    unreached = (*CHECK[:3], "unreachable", "no answer", *[""] * 4, "2026-11-23")
+    assert said(*checks(tmp_path, unreached))["linkState"] == "unchecked"
+    other = (*CHECK[:1], "skos:closeMatch", *CHECK[2:])
+    assert said(*checks(tmp_path, other))["linkState"] == "unchecked"
+    seen = said(*checks(tmp_path, CHECK))
+    assert seen["linkState"] == "confirmed"
+    assert seen["checkedOn"] == "2026-11-23"
+    assert (seen["description"], seen["version"]) == ("a country", "7")
+
+
+@pytest.mark.parametrize("row", [CHECK[:9], (*CHECK[:3], "fine", *CHECK[4:])])
+def test_a_row_that_is_no_check_is_named(tmp_path: Path, row: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"mappings\.checked\.tsv:2: no row of a check"):
+        checks(tmp_path, row)
+
+
+def test_a_file_that_holds_no_checks_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("a\tb\n")
+    with pytest.raises(InputError, match="its columns are not"):
+        sssom.read_checks(tmp_path / "x.tsv")
