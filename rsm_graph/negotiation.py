@@ -29,8 +29,9 @@ def negotiate(accept: str, offered: Sequence[Format]) -> Format:
 
 @lru_cache(maxsize=1024)
 def _negotiate(accept: str, offered: tuple[Format, ...]) -> Format:
-    rows = {media_type: row for row in reversed(offered) for media_type in reversed(_media_types(row))}
-    in_order = [media_type for row in offered for media_type in _media_types(row)]
+    named = accept.lower()
+    rows = {media_type: row for row in reversed(offered) for media_type in reversed(_media_types(row, named))}
+    in_order = [media_type for row in offered for media_type in _media_types(row, named)]
     acceptable = create_accept_header(accept).acceptable_offers(in_order)
     if not acceptable:
         known = ", ".join(row.media_type for row in offered)
@@ -38,7 +39,12 @@ def _negotiate(accept: str, offered: tuple[Format, ...]) -> Format:
     return rows[acceptable[0][0]]
 
 
-def _media_types(row: Format) -> list[str]:
-    plain = [row.media_type, *row.aliases]
+def _media_types(row: Format, named: str) -> list[str]:
+    """Return what a row is offered as: its media type, and those of its aliases that the header ``named`` names.
+
+    A wildcard never means an alias: ``text/*`` asks for CSV, not for XML, and ``*/*`` beside a refusal of the row's
+    own media type does not bring the row back.
+    """
+    plain = [row.media_type, *(alias for alias in row.aliases if alias in named)]
     extra = [f"{row.media_type}{profile}" for profile in _PROFILES] if row.name == "jsonld" else []
     return [*plain, *(f"{media_type}{_CHARSET}" for media_type in plain), *extra]

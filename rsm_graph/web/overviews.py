@@ -11,7 +11,7 @@ import pyoxigraph as ox
 
 from rsm_graph import catalog, project
 from rsm_graph.errors import InputError
-from rsm_graph.namespaces import KINDS, VOCABULARIES
+from rsm_graph.namespaces import KINDS, RDF_TYPE, VOCABULARIES
 from rsm_graph.shapes import Constraint
 from rsm_graph.web import views
 from rsm_graph.web.site import Site
@@ -441,7 +441,8 @@ def checked(site: Site, iri: str) -> list[Constraint]:
 def schemes(site: Site) -> list[Scheme]:
     """Return the code lists."""
     index = site.release.index
-    of_class = [s.subject.value for s in index.mentioning(_SKOS + "ConceptScheme") if s.accepted]
+    stated = index.mentioning(_SKOS + "ConceptScheme")
+    of_class = [s.subject.value for s in stated if s.predicate == RDF_TYPE and s.accepted]
     return sorted((scheme(site, iri) for iri in dict.fromkeys(of_class)), key=lambda s: s.thing.label)
 
 
