@@ -1,4 +1,4 @@
-"""One loaded store as the supervisor sees it: the parent process and the evaluators forked from it."""
+"""One loaded source as the supervisor sees it: the processes that evaluate queries over it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
-from rsm_graph.engine import Source, parent
+from rsm_graph.engine import Source, parent, worker
 from rsm_graph.engine.protocol import (
     ERROR,
     FORK,
@@ -27,7 +29,7 @@ from rsm_graph.engine.protocol import (
     frame,
     json_frame,
 )
-from rsm_graph.errors import Unavailable
+from rsm_graph.errors import RsmGraphError, Unavailable
 
 _ROOT = str(Path(__file__).parents[2])
 
@@ -48,18 +50,67 @@ class Owner(Protocol):
         """The parent has ended; its living evaluators go on, but no new ones come."""
 
 
+class Process(Protocol):
+    """A process that can be ended."""
+
+    pid: int
+
+    def kill(self) -> None:
+        """End it at once, in whatever state it is; does nothing to one that has ended."""
+
+    def close(self) -> None:
+        """Give back what is held of it here."""
+
+
+class Forked:
+    """A child of the parent process, held by a descriptor, so that no other process can be meant (pidfd_open(2))."""
+
+    def __init__(self, pid: int, descriptor: int) -> None:
+        self.pid = pid
+        self._descriptor = descriptor
+
+    def kill(self) -> None:
+        """End the process."""
+        if self._descriptor >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Spawned:
+    """A child of this process."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.pid = process.pid
+        self.popen = process
+
+    def kill(self) -> None:
+        """End the process."""
+        self.popen.kill()
+
+    def close(self) -> None:
+        """Wait for the end of the process, which has been killed."""
+        self.popen.wait()
+
+
 class Evaluator(asyncio.Protocol):
     """The supervisor's end of one evaluator process."""
 
-    def __init__(self, pool: Pool, pid: int, sock: socket.socket, descriptor: int, connects: bool) -> None:
+    def __init__(self, pool: Pool, process: Process, sock: socket.socket, connects: bool) -> None:
         self.pool = pool
-        self.pid = pid
+        self.pid = process.pid
         self.connects = connects
         """Whether it may open connections; such a one serves a single query."""
         self.job: Any = None
         self._sock = sock
-        self._descriptor = descriptor
-        self._thread = pid
+        self.process = process
+        self._closed = False
+        self._thread = process.pid
         self._frames = Frames()
         self._transport: asyncio.WriteTransport | None = None
 
@@ -72,7 +123,10 @@ class Evaluator(asyncio.Protocol):
         for kind, content in self._frames.feed(data):
             if kind == READY:
                 self._thread = json.loads(content)["thread"]
+                self.pool.started(None)
                 self.pool.owner.evaluator_ready(self)
+            elif kind == ERROR and self.job is None:
+                self.pool.started(error_from_json(content))
             else:
                 self.pool.owner.frame_came(self, kind, content)
 
@@ -81,6 +135,11 @@ class Evaluator(asyncio.Protocol):
         self._transport = None
         self.pool.connection_lost(self)
 
+    @property
+    def connected(self) -> bool:
+        """Whether something can be sent."""
+        return self._transport is not None
+
     def send(self, data: bytes) -> None:
         """Send a frame."""
         if self._transport is not None:
@@ -88,24 +147,18 @@ class Evaluator(asyncio.Protocol):
 
     def kill(self) -> None:
         """End the process at once, in whatever state it is; does nothing to one that has ended."""
-        try:
-            if self._descriptor >= 0:
-                signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
-            else:
-                os.kill(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        self.process.kill()
 
     def lower_priority(self) -> None:
         """Let everybody else's work go first."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
             os.setpriority(os.PRIO_PROCESS, self._thread, 19)
 
     async def connect(self) -> None:
         """Begin to listen to the process."""
-        if self._descriptor >= 0:
+        if not self._closed:
             await asyncio.get_running_loop().create_connection(lambda: self, sock=self._sock)
-        if self._descriptor < 0:
+        if self._closed:
             # It was closed meanwhile.
             self.close()
 
@@ -115,52 +168,112 @@ class Evaluator(asyncio.Protocol):
             self._transport.close()
         else:
             self._sock.close()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if not self._closed:
+            self._closed = True
+            self.process.close()
 
 
-class Pool:
-    """A parent process that has loaded one source, and its evaluators."""
+class Pool(ABC):
+    """The evaluators over one loaded source."""
 
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
         self.idle: deque[Evaluator] = deque()
         self.evaluators: dict[int, Evaluator] = {}
         self.alive = False
+        """Whether new evaluators can be had."""
         self.retired = False
         """Whether its evaluators are only finishing what they have begun."""
         self._expected = 0
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    @abstractmethod
+    async def start(self, source: Source, limits: dict[str, Any], evaluators: int) -> None:
+        """Load ``source`` and ask for so many evaluators.
+
+        Raises :class:`~rsm_graph.errors.InputError` when the data cannot be read, and :class:`Unavailable` when
+        the process that loads them ends before it has.
+        """
+
+    @abstractmethod
+    def fork(self, *, connects: bool = False) -> None:
+        """Ask for one more evaluator; ``connects`` says that it may open connections, and serves one query."""
+
+    def started(self, error: RsmGraphError | None) -> None:  # noqa: B027 - for those that load the source themselves
+        """An evaluator has started, or could not load the source."""
+
+    @abstractmethod
+    def connection_lost(self, evaluator: Evaluator) -> None:
+        """An evaluator has closed its end."""
+
+    @property
+    def size(self) -> int:
+        """Evaluators that live or have been asked for, those for one query aside."""
+        return sum(not evaluator.connects for evaluator in self.evaluators.values()) + self._expected
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory of the processes, each shared page counted once; 0 where the system does not tell."""
+        return sum(map(_share, self._processes()))
+
+    async def kill(self) -> None:
+        """End every process at once."""
+        for evaluator in list(self.evaluators.values()):
+            evaluator.kill()
+        self._end()
+        for task in self._connecting:
+            task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        for evaluator in self.evaluators.values():
+            evaluator.close()
+        self.evaluators.clear()
+        self.idle.clear()
+        # Closed transports say so to their protocols in the next round of the loop.
+        await asyncio.sleep(0)
+
+    def _end(self) -> None:
+        self.alive = False
+
+    def _processes(self) -> list[int]:
+        return list(self.evaluators)
+
+    def _add(self, evaluator: Evaluator) -> None:
+        self._expected -= not evaluator.connects
+        self.evaluators[evaluator.pid] = evaluator
+        self._begin(evaluator.connect())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    def _remove(self, pid: int, status: int | None) -> None:
+        evaluator = self.evaluators.pop(pid, None)
+        if evaluator is None:
+            return
+        if evaluator in self.idle:
+            self.idle.remove(evaluator)
+        self.owner.evaluator_gone(evaluator, status)
+        evaluator.close()
+
+
+class ForkedPool(Pool):
+    """A parent process that has loaded the source, and evaluators forked from it (Linux)."""
+
+    def __init__(self, owner: Owner) -> None:
+        super().__init__(owner)
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._frames = Frames()
         self._descriptors: deque[int] = deque()
         self._loaded: asyncio.Future[None] | None = None
-        self._connecting: set[asyncio.Task[None]] = set()
 
     async def start(self, source: Source, limits: dict[str, Any], evaluators: int) -> None:
-        """Load ``source`` in a parent process of its own and ask it for evaluators.
-
-        Raises :class:`~rsm_graph.errors.InputError` when the data cannot be read, and :class:`Unavailable` when
-        the parent ends before it has loaded them.
-        """
+        """Start the parent process; see :meth:`Pool.start`."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
-        path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
-        environment = os.environ | {
-            "PYTHONPATH": path,
-            # One heap for all threads of a process: a second one would claim address space that the limit counts.
-            "MALLOC_ARENA_MAX": "1",
-            # Large pages for the store: a fork copies a tenth of the tables, and loading takes two thirds of the time.
-            "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-        }
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", parent.__name__],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env=environment,
-            )
+            self._process = _python(parent.__name__, stdin=theirs.fileno())
         ours.setblocking(False)
         self._control = ours
         self._loaded = loop.create_future()
@@ -183,43 +296,22 @@ class Pool:
             except OSError:
                 self._lost()
 
-    @property
-    def size(self) -> int:
-        """Evaluators that live or have been asked for, those for one query aside."""
-        return sum(not evaluator.connects for evaluator in self.evaluators.values()) + self._expected
-
     def connection_lost(self, evaluator: Evaluator) -> None:
         """Wait for the parent's word on how an evaluator ended; without a parent nobody will tell."""
         if not self.alive:
             self._remove(evaluator.pid, None)
 
-    async def kill(self) -> None:
-        """End the parent and every evaluator at once."""
-        for evaluator in list(self.evaluators.values()):
-            evaluator.kill()
+    def _end(self) -> None:
         self._lost()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        for task in self._connecting:
-            task.cancel()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
-        for evaluator in self.evaluators.values():
-            evaluator.close()
-        self.evaluators.clear()
-        self.idle.clear()
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
-        # Closed transports say so to their protocols in the next round of the loop.
-        await asyncio.sleep(0)
 
-    @property
-    def memory(self) -> int:
-        """Bytes of memory of the parent and the evaluators, each shared page counted once; 0 where unknown."""
-        if self._process is None or sys.platform != "linux":
-            return 0
-        return sum(_share(pid) for pid in (self._process.pid, *self.evaluators))
+    def _processes(self) -> list[int]:
+        return [*self.evaluators, *([self._process.pid] if self._process is not None else [])]
 
     def _read_control(self) -> None:
         assert self._control is not None
@@ -235,7 +327,11 @@ class Pool:
             return
         for kind, content in self._frames.feed(data):
             if kind == FORK:
-                self._add(json.loads(content), self._descriptors.popleft(), self._descriptors.popleft())
+                started = json.loads(content)
+                sock = socket.socket(fileno=self._descriptors.popleft())
+                sock.setblocking(False)
+                process = Forked(started["pid"], self._descriptors.popleft())
+                self._add(Evaluator(self, process, sock, started["connects"]))
             elif kind == GONE:
                 gone = json.loads(content)
                 self._remove(gone["pid"], gone["status"])
@@ -244,25 +340,6 @@ class Pool:
                     self._loaded.set_exception(error_from_json(content))
                 else:
                     self._loaded.set_result(None)
-
-    def _add(self, started: dict[str, Any], connection: int, descriptor: int) -> None:
-        sock = socket.socket(fileno=connection)
-        sock.setblocking(False)
-        evaluator = Evaluator(self, started["pid"], sock, descriptor, started["connects"])
-        self._expected -= not evaluator.connects
-        self.evaluators[evaluator.pid] = evaluator
-        task = asyncio.get_running_loop().create_task(evaluator.connect())
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
-
-    def _remove(self, pid: int, status: int | None) -> None:
-        evaluator = self.evaluators.pop(pid, None)
-        if evaluator is None:
-            return
-        if evaluator in self.idle:
-            self.idle.remove(evaluator)
-        self.owner.evaluator_gone(evaluator, status)
-        evaluator.close()
 
     def _lost(self) -> None:
         if not self.alive:
@@ -276,6 +353,86 @@ class Pool:
         if self._loaded is not None and not self._loaded.done():
             self._loaded.set_exception(Unavailable("The engine's parent process ended while it was loading."))
         self.owner.parent_gone(self)
+
+
+class SpawnedPool(Pool):
+    """Evaluators that load the source each for itself, where the system cannot fork."""
+
+    def __init__(self, owner: Owner) -> None:
+        super().__init__(owner)
+        self._load = b""
+        self._first: asyncio.Future[None] | None = None
+
+    async def start(self, source: Source, limits: dict[str, Any], evaluators: int) -> None:
+        """Wait for the first evaluator; see :meth:`Pool.start`."""
+        self._load = frame(LOAD, parent.encode(source, limits))
+        self._first = asyncio.get_running_loop().create_future()
+        self.alive = True
+        self.fork()
+        await self._first
+        for _ in range(evaluators - 1):
+            self.fork()
+
+    def fork(self, *, connects: bool = False) -> None:
+        """Start one more evaluator."""
+        if not self.alive:
+            return
+        self._expected += not connects
+        ours, theirs = socket.socketpair()
+        with theirs:
+            if sys.platform == "win32":
+                process = _python(worker.__name__, str(connects), stdin=subprocess.PIPE)
+                assert process.stdin is not None
+                with process.stdin as stdin:
+                    stdin.write(theirs.share(process.pid))
+            else:
+                process = _python(worker.__name__, str(connects), stdin=theirs.fileno())
+        ours.setblocking(False)
+        evaluator = Evaluator(self, Spawned(process), ours, connects)
+        self._add(evaluator)
+        self._begin(self._send_load(evaluator))
+
+    async def _send_load(self, evaluator: Evaluator) -> None:
+        while evaluator.pid in self.evaluators and not evaluator.connected:
+            await asyncio.sleep(0)
+        evaluator.send(self._load)
+
+    def started(self, error: RsmGraphError | None) -> None:
+        """The first evaluator has loaded the source, or could not."""
+        if self._first is not None and not self._first.done():
+            if error is None:
+                self._first.set_result(None)
+            else:
+                self._first.set_exception(error)
+
+    def connection_lost(self, evaluator: Evaluator) -> None:
+        """Find out how an evaluator has ended."""
+        self._begin(self._ended(evaluator))
+
+    async def _ended(self, evaluator: Evaluator) -> None:
+        process = evaluator.process
+        assert isinstance(process, Spawned)
+        status = await asyncio.get_running_loop().run_in_executor(None, process.popen.wait)
+        self.started(Unavailable("The engine's first evaluator ended while it was loading."))
+        self._remove(evaluator.pid, status)
+
+
+def default_pool() -> type[Pool]:
+    """Return the kind of pool for this system."""
+    return ForkedPool if sys.platform == "linux" else SpawnedPool
+
+
+def _python(module: str, *arguments: str, stdin: int) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {
+        "PYTHONPATH": path,
+        # One heap for all threads of a process: a second one would claim address space that the limit counts.
+        "MALLOC_ARENA_MAX": "1",
+        # Large pages for the store: a fork copies a tenth of the tables, and loading takes two thirds of the time.
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    }
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, env=environment)
 
 
 def _share(pid: int) -> int:

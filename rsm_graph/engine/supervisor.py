@@ -18,7 +18,7 @@ from typing import Literal
 
 from rsm_graph.engine import Answer, Query, Snapshot, Source
 from rsm_graph.engine.evaluator import Request
-from rsm_graph.engine.pool import Evaluator, Pool
+from rsm_graph.engine.pool import Evaluator, Pool, default_pool
 from rsm_graph.engine.protocol import DATA, END, ERROR, QUERY, error_from_json, frame
 from rsm_graph.engine.screen import form_of
 from rsm_graph.engine.service import Forwarder
@@ -128,7 +128,9 @@ class _Counts:
 class Supervisor:
     """The :class:`~rsm_graph.engine.Engine` of this package: local processes that can be killed."""
 
-    def __init__(self, source: Source, settings: Settings) -> None:
+    def __init__(self, source: Source, settings: Settings, pools: type[Pool] | None = None) -> None:
+        """``pools`` is the kind of processes to work with, by default that of the system."""
+        self._pools = pools or default_pool()
         self._source = source
         self._settings = settings
         self._short_places = settings.queries_at_once
@@ -503,7 +505,7 @@ class Supervisor:
     # --- pools -------------------------------------------------------------------------------------------------
 
     async def _load(self, source: Source) -> Pool:
-        pool = Pool(self)
+        pool = self._pools(self)
         try:
             await pool.start(source, self._limits, self.evaluators_wanted)
         except (RsmGraphError, asyncio.CancelledError):

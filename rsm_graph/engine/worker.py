@@ -20,7 +20,7 @@ import pyoxigraph as ox
 from rsm_graph.engine import screen
 from rsm_graph.engine.confine import no_network
 from rsm_graph.engine.evaluator import Evaluator, Request
-from rsm_graph.engine.protocol import DATA, END, ERROR, READY, Closed, error_to_json, frame, json_frame, receive
+from rsm_graph.engine.protocol import DATA, END, ERROR, READY, Closed, Frames, error_to_json, frame, json_frame, receive
 from rsm_graph.engine.restore import Originals
 from rsm_graph.errors import RsmGraphError
 
@@ -126,3 +126,39 @@ def _alarm(seconds: float) -> None:
     """Have the kernel end this process after so many seconds, should nobody else be left to do it."""
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def main() -> None:
+    """Run as a process of its own, which loads the source itself; the first argument says whether it may connect."""
+    from rsm_graph.engine import loading, parent
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "win32":
+        sock = socket.fromshare(sys.stdin.buffer.read())
+    else:
+        sock = socket.socket(fileno=os.dup(0))
+    frames = Frames()
+    received: list[tuple[bytes, bytes]] = []
+    while not received:
+        data = sock.recv(1 << 20)
+        if not data:
+            return
+        received = frames.feed(data)
+    source, limits = parent.decode(received[0][1])
+    try:
+        if source.store is None:
+            store, originals = loading.load(source)
+        else:
+            loading.prepare(source)
+            store, originals = loading.open_read_only(source.store), Originals()
+    except RsmGraphError as error:
+        sock.sendall(json_frame(ERROR, error_to_json(error)))
+        return
+    if sys.platform != "win32" and source.store is None:
+        sock = close_inherited(sock)
+    evaluator = evaluator_of(store, originals, limits)
+    serve(sock, evaluator, limits | {"connects": sys.argv[1] == "True", "disk": source.store is not None})
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from rsm_graph.engine import Answer, Query, Snapshot, Source
+from rsm_graph.engine.pool import Pool
 from rsm_graph.engine.supervisor import Supervisor
 from rsm_graph.settings import Settings
 
@@ -51,11 +52,11 @@ def tasks(pid: int) -> list[Path]:
 class Running:
     """An engine on an event loop in a thread of its own."""
 
-    def __init__(self, source: Source, **settings: Any) -> None:
+    def __init__(self, source: Source, pools: type[Pool] | None = None, **settings: Any) -> None:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        self.supervisor = Supervisor(source, Settings(**settings))
+        self.supervisor = Supervisor(source, Settings(**settings), pools)
         try:
             self.call(self.supervisor.start())
         except BaseException:
