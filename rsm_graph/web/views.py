@@ -11,6 +11,7 @@ from typing import Any
 import pyoxigraph as ox
 
 from rsm_graph.describe import Statement, Term
+from rsm_graph.links.seen import Link, links_of
 from rsm_graph.namespaces import RDF_TYPE, RDFS_LABEL, VOCABULARIES
 from rsm_graph.web.site import Site
 
@@ -145,7 +146,7 @@ class Thing:
     """For a graph: the statements in it, as many as a page bears."""
     says_in_all: int
     standing: Source | None
-    links: tuple[Shown, ...] = field(default=())
+    links: tuple[Link, ...] = field(default=())
 
 
 def thing(site: Site, iri: str) -> Thing:
@@ -159,7 +160,7 @@ def thing(site: Site, iri: str) -> Thing:
     contested = [s for s in usable if not s.accepted and set(s.graphs) <= excluded]
     plain = [s for s in usable if s not in contested]
     definitions = [str(v.value) for v in index.values(iri, _SKOS + "definition") if _language(v) in ("en", "")]
-    links = [s for s in plain if site.release.dataset.iri("graph/links") in s.graphs]
+    links = site.release.dataset.iri("graph/links")
     graph = site.release.dataset.graphs.get(iri, ())
     return Thing(
         iri=iri,
@@ -167,13 +168,13 @@ def thing(site: Site, iri: str) -> Thing:
         other_labels=tuple(term(site, v) for v in labels if v.value != label),
         kinds=tuple(term(site, ox.NamedNode(kind)) for kind in index.types(iri)),
         definition=definitions[0] if definitions else "",
-        properties=_properties(site, [s for s in plain if s not in links]),
+        properties=_properties(site, [s for s in plain if links not in s.graphs]),
         contested=_properties(site, contested),
         tables=tuple(_mentions(site, iri)),
         says=tuple(_row(site, quad.triple) for quad in graph[:_STATEMENTS_ON_A_PAGE]),
         says_in_all=len(graph),
         standing=source(site, iri) if graph else None,
-        links=tuple(dict.fromkeys(term(site, s.object) for s in links)),
+        links=links_of(index, iri),
     )
 
 
@@ -333,8 +334,11 @@ def _mentions(site: Site, iri: str) -> Iterator[Table]:
     """Yield the things that mention ``iri``, a table for each pair of property and class."""
     index = site.release.index
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    mapping = VOCABULARIES["sssom"] + "subject_id"  # links have a section of their own
     for statement in index.mentioning(iri):
-        if statement.accepted and isinstance(statement.subject, ox.NamedNode) and statement.subject.value != iri:
+        if not statement.accepted or statement.subject.value == iri or statement.predicate == mapping:
+            continue
+        if isinstance(statement.subject, ox.NamedNode):
             groups[statement.predicate, main_class(site, statement.subject.value)].append(statement.subject.value)
     found = [
         table(site, subjects, kind, by=property_label(site, predicate), skip=predicate)
