@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,16 +61,18 @@ def run(
 def serving(*arguments: str, cwd: Path = ROOT) -> Iterator[httpx.Client]:
     """Run ``rsm-graph serve`` on a free port and yield a client of it; the server is stopped at the end."""
     command = [sys.executable, "-m", "rsm_graph", "serve", "--port", "0", *arguments]
-    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        tempfile.TemporaryFile("w+") as log,  # a pipe that nobody reads would fill up
+        subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
             address = re.search(r"http://\S+", line)
             if address is None:
                 process.kill()
-                raise AssertionError(
-                    f"the server did not start: {line}{process.stderr.read() if process.stderr else ''}"
-                )
+                log.seek(0)
+                raise AssertionError(f"the server did not start: {line}{log.read()}")
             with httpx.Client(base_url=address[0], timeout=30) as client:
                 yield client
         finally:

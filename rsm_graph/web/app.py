@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from fastapi import FastAPI
@@ -26,7 +27,7 @@ from rsm_graph.errors import RsmGraphError
 from rsm_graph.release import Release
 from rsm_graph.settings import Settings
 from rsm_graph.web import downloads, pages, problems, reconcile, resources, sparql
-from rsm_graph.web.observe import Observer
+from rsm_graph.web.observe import LogHandler, Observer
 from rsm_graph.web.problems import HttpProblem
 from rsm_graph.web.replies import Kept, Reply, head
 from rsm_graph.web.site import Site
@@ -70,9 +71,13 @@ class App:
         except RsmGraphError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        handler = LogHandler(self.observer)
+        if not logging.getLogger().handlers:  # else somebody has already said where logs go
+            logging.getLogger().addHandler(handler)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._engine.close()
+        logging.getLogger().removeHandler(handler)
         self.observer.close()
         await send({"type": "lifespan.shutdown.complete"})
 

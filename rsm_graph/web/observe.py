@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 import os
 import queue
 import secrets
@@ -32,6 +33,19 @@ _ROUTES = frozenset(
 _FLUSH_SECONDS = 0.2
 _LINES_AT_MOST = 20_000
 """Log lines that wait while standard error is stuck; what comes beyond them is dropped."""
+
+
+class LogHandler(logging.Handler):
+    """Takes what libraries log, so that it comes out in the same form and never blocks the event loop."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__(logging.WARNING)
+        self._observer = observer
+        self._loop = asyncio.get_running_loop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a record to the observer, from whatever thread it comes."""
+        self._loop.call_soon_threadsafe(self._observer.message, record)
 
 
 class Observer:
@@ -97,6 +111,19 @@ class Observer:
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._hand_on)
         if len(self._lines) < _LINES_AT_MOST:
             self._lines.append(line)
+
+    def message(self, record: logging.LogRecord) -> None:
+        """Log what a library has to say, such as the web server about a malformed request."""
+        content = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": "message",
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            content["exception"] = logging.Formatter().formatException(record.exc_info)
+        self._log(json.dumps(content, ensure_ascii=True))
 
     def _hand_on(self) -> None:
         if self._written.unfinished_tasks:  # nobody reads standard error; the lines wait, up to a bound

@@ -82,6 +82,10 @@ class Endpoint:
 
     async def _reply(self, scope: Scope, receive: Receive, accept: str) -> Response:
         pinned = scope["path"].rpartition("/sparql")[2].lstrip(".")
+        if pinned and pinned not in _RESULT_FORMATS:
+            raise HttpProblem(
+                problems.NOT_FOUND, f"There is nothing at {scope['path']}.", f"Formats: {', '.join(_RESULT_FORMATS)}."
+            )
         method = scope["method"]
         if method == "OPTIONS":
             return options(METHODS)

@@ -80,7 +80,7 @@ def test_a_query_arrives_by_every_method(
         ("GET", f"/sparql?query={quote('ASK { SERVICE <http://127.0.0.1:9/> {} }')}", {}, "", 403, "SERVICE"),
         ("GET", f"/sparql?query={quote('SELECT * FROM <file:///etc/passwd> {}')}", {}, "", 403, "graph"),
         ("GET", "/sparql.ods?query=ASK%7B%7D", {}, "", 404, ""),
-        ("GET", "/sparql.ttl?query=ASK%7B%7D", {}, "", 404, ""),
+        ("GET", "/sparql.ttl?query=ASK%7B%7D", {}, "", 400, "json, xml, csv, tsv"),
         ("GET", "/sparql.csv", {}, "", 400, "query is missing"),
     ],
 )
