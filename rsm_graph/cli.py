@@ -316,12 +316,13 @@ def link_accept(
     from datetime import UTC, datetime
 
     from rsm_graph.links import accept
+    from rsm_graph.links.wikidata import ITEM
 
     settings = settings_of(project=project_folder, wikidata_url=wikidata_url, contact=contact)
     ours, mappings = _ours(settings)
     if not label:
         with _wikidata(settings) as remote:
-            found = remote.item(item) if accept.ITEM.fullmatch(item) else None
+            found = remote.item(item) if ITEM.fullmatch(item) else None
         if found is None or found.redirected:
             raise InputError(f"Wikidata has no item {item!r} (any more).", "Look again, or give its --label yourself.")
         label = found.label

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from rsm_graph import sssom
 from rsm_graph.errors import InputError
+from rsm_graph.links import files
 from rsm_graph.links.ours import Ours
 from rsm_graph.links.wikidata import ITEM
 from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES, prefixes, shorten
@@ -70,22 +69,5 @@ def accept(path: Path, ours: Ours, decision: Decision, today: date) -> str:
         "comment": decision.reason,
     }
     line = "\t".join(" ".join(cells.get(column, "").split()) for column in columns)
-    _replace(path, f"{text.rstrip(chr(10))}\n{line}\n", base)
+    files.replace(path, f"{text.rstrip(chr(10))}\n{line}\n", lambda fresh: sssom.read(fresh, base))
     return line
-
-
-def _replace(path: Path, text: str, base_iri: str) -> None:
-    """Put ``text`` in the place of a file, once the gate has read it."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}).", "Use a checkout of the project.") from error
-    fresh = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        sssom.read(fresh, base_iri)
-        fresh.chmod(path.stat().st_mode & 0o777)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

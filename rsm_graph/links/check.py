@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from rsm_graph.errors import InputError, RemoteError
+from rsm_graph.errors import RemoteError
+from rsm_graph.links import files
 from rsm_graph.links.ours import Evidence, Ours
 from rsm_graph.links.wikidata import Item, Wikidata
 from rsm_graph.namespaces import VOCABULARIES
@@ -111,7 +112,4 @@ def write(outcome: Outcome, path: Path) -> None:
     for one in outcome.checks:
         kept = earlier.get(one.link, one) if one.state == UNREACHABLE else one
         writer.writerow([" ".join(getattr(kept, column).split()) for column in CHECKS])
-    try:
-        path.write_text(out.getvalue(), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}).", "Name another file with --out.") from error
+    files.replace(path, out.getvalue(), read_checks)

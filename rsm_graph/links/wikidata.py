@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -31,6 +30,12 @@ SECONDS = 60.0
 
 LONGEST_WAIT = 120.0
 """Seconds that a server may make us wait before a repetition; if it wants more, it is left alone."""
+
+LONGEST_TEXT = 1_000
+"""Characters of a label, a description or a value that are read."""
+
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+"""Control characters, changes of direction, halves of surrogate pairs."""
 
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -195,10 +200,13 @@ class Wikidata:
     def _get(self, address: str, parameters: Mapping[str, str]) -> tuple[int, httpx.Headers, bytes]:
         """Follow redirects on the same server only; bound time and size of what comes."""
         deadline = time.monotonic() + self._seconds
-        url = httpx.URL(address, params=dict(parameters)) if parameters else httpx.URL(address)
+        try:
+            url = httpx.URL(address, params=dict(parameters)) if parameters else httpx.URL(address)
+        except httpx.InvalidURL as error:
+            raise RemoteError(f"{address[:80]}: no address ({error}).", "Check the address of Wikidata.") from error
         for _ in range(REDIRECTS + 1):
             with self._client.stream("GET", url) as response:
-                if response.is_redirect:
+                if response.has_redirect_location:
                     target = url.join(response.headers["location"])
                     if (target.scheme, target.host, target.port) != (url.scheme, url.host, url.port):
                         raise RemoteError(
@@ -258,8 +266,9 @@ def _object(content: Any, *path: str) -> dict[str, Any]:
 
 
 def _text(content: Any, *path: str) -> str:
+    """Return the text at a path, or an empty one; without what steers a terminal or cannot be written as UTF-8."""
     value = _object(content, *path[:-1]).get(path[-1])
-    return value if isinstance(value, str) else ""
+    return _UNSEEN.sub(" ", value[:LONGEST_TEXT]).strip() if isinstance(value, str) else ""
 
 
 def _item(content: dict[str, Any], asked: str) -> Item:
@@ -295,13 +304,15 @@ def _value(statement: Any) -> Value | None:
         return None
     value = _object(statement, "mainsnak", "datavalue").get("value")
     if isinstance(value, str):
-        return value
+        return _text({"value": value}, "value")
     if not isinstance(value, dict):
         return None
     if time_text := _text(value, "time"):
         return _date(time_text, value.get("precision"))
     latitude, longitude = value.get("latitude"), value.get("longitude")
     if isinstance(latitude, int | float) and isinstance(longitude, int | float):
+        if not (-90 <= latitude <= 90 and -180 <= longitude <= 360):  # NaN and infinity are in no range
+            return None
         return Point(float(latitude), float(longitude))
     return _text(value, "id") or _text(value, "text") or _text(value, "amount").lstrip("+") or None
 
@@ -311,8 +322,3 @@ def _date(text: str, precision: object) -> Date | None:
     parts = re.match(r"[+-]?0*(\d{4})-(\d\d)-(\d\d)T", text)
     length = {9: 1, 10: 2, 11: 3}.get(precision if isinstance(precision, int) else 0)
     return Date("-".join(parts.groups()[:length])) if parts and length else None
-
-
-def host(address: str) -> str:
-    """Return the server's name in an address."""
-    return urlsplit(address).hostname or address
