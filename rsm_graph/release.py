@@ -59,7 +59,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Release:
-    """One built version of the dataset, with the folder that holds its files."""
+    """One version of the dataset, with the folder that holds its files, or will when somebody asks for them."""
 
     dataset: Dataset
     report: validation.Report
@@ -90,7 +90,9 @@ class Release:
 
     @cached_property
     def distributions(self) -> tuple[Distribution, ...]:
-        """The downloadable files, as :data:`SUMS` lists them."""
+        """The downloadable files, as :data:`SUMS` lists them; the release is written now if it was not yet."""
+        if not (self.folder / SUMS).exists():
+            build(self.dataset, self.report, self.folder)
         lines = (line.split("  ", 1) for line in (self.folder / SUMS).read_text().splitlines())
         return tuple(_distribution(self.folder / name, digest) for digest, name in lines)
 
@@ -149,23 +151,31 @@ def open_built(folder: Path) -> Dataset:
     return Dataset(base_iri, tuple(quads))
 
 
-def build_in_cache(dataset: Dataset, report: validation.Report) -> Release:
-    """Return a release of ``dataset`` in the user's cache folder, built there unless it is there already.
+def in_cache(key: str) -> Path:
+    """Return the folder of the user's cache for the release called ``key``, the oldest of the others deleted.
 
-    Where the cache cannot be written, the release is built in a temporary folder.
+    Where the cache cannot be written, a temporary folder takes its place.
     """
     cache = validation.cache_folder().parent / "releases"
-    folder = cache / dataset.hash
-    if (folder / SUMS).exists():
-        return Release(dataset, report, folder)
     try:
-        made = build(dataset, report, folder)
-    except InputError:
-        return build(dataset, report, Path(tempfile.mkdtemp(prefix="rsm-graph-")) / "release")
-    older = sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_RELEASES:]
+        cache.mkdir(parents=True, exist_ok=True)
+        older = sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_RELEASES:]
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="rsm-graph-")) / key
     for path in older:
         shutil.rmtree(path, ignore_errors=True)
-    return made
+    return cache / key
+
+
+def key_of_inputs(base_iri: str, root: Path | None) -> str:
+    """Return what names the release that :func:`assemble` would make: a digest of every file that it rests on."""
+    digest = hashlib.sha256(base_iri.encode())
+    folders = ((root or project.root()) / "ontology", (root or project.root()) / "data", project.PACKAGE)
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix in (".ttl", ".trig", ".tsv", ".rq", ".json", ".py"):
+                digest.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def checked(

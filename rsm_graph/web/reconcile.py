@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -49,7 +50,11 @@ _Result = TypeVar("_Result")
 def routes(site: Site) -> APIRouter:
     """Return the addresses of the reconciliation service."""
     router = APIRouter(tags=["reconciliation"], default_response_class=Response)
-    catalogue = Catalogue(site.release.index, site.release.search)
+
+    @cache
+    def catalogue() -> Catalogue:
+        """Return what there is to find; the search index is opened when somebody first asks."""
+        return Catalogue(site.release.index, site.release.search)
 
     def address(request: Request) -> str:
         return f"{site.origin(request.scope)}/reconcile"
@@ -59,15 +64,15 @@ def routes(site: Site) -> APIRouter:
         callback = given.get("callback", "")
         if "queries" in given:
             text = given["queries"]
-            content = await _work(lambda: protocol.answer_batch(catalogue, protocol.read_batch(catalogue, text)))
+            content = await _work(lambda: protocol.answer_batch(catalogue(), protocol.read_batch(catalogue(), text)))
         elif "query" in given:
             text = given["query"]
-            content = await _work(lambda: protocol.answer(catalogue, protocol.read_single(catalogue, text)))
+            content = await _work(lambda: protocol.answer(catalogue(), protocol.read_single(catalogue(), text)))
         elif "extend" in given:
             text = given["extend"]
-            content = await _work(lambda: protocol.extend(catalogue, text))
+            content = await _work(lambda: protocol.extend(catalogue(), text))
         else:
-            content = protocol.manifest(catalogue, address(request))
+            content = protocol.manifest(catalogue(), address(request))
         return _json(content, callback, cache)
 
     @router.get("/reconcile", summary="The service manifest; with queries or extend, the answer to them")
@@ -87,11 +92,11 @@ def routes(site: Site) -> APIRouter:
         most = protocol.limit(values.get("limit"), "limit", 20)
         if what == "entity":
             types = [value for name, value in given if name == "type"]
-            content = _clear(lambda: protocol.suggest_entity(catalogue, prefix, cursor, most, types))
+            content = _clear(lambda: protocol.suggest_entity(catalogue(), prefix, cursor, most, types))
         elif what == "type":
-            content = protocol.suggest_type(catalogue, prefix, cursor, most)
+            content = protocol.suggest_type(catalogue(), prefix, cursor, most)
         elif what == "property":
-            content = protocol.suggest_property(catalogue, prefix, cursor, most)
+            content = protocol.suggest_property(catalogue(), prefix, cursor, most)
         else:
             raise unknown(f"/reconcile/suggest/{what}")
         return _json(content, values.get("callback", ""), True)
@@ -100,38 +105,38 @@ def routes(site: Site) -> APIRouter:
     async def flyout(request: Request, what: str) -> Response:
         given = _given(request)
         key = given.get("id", "")
-        name, words = _about(catalogue, what, key)
+        name, words = _about(catalogue(), what, key)
         shown = f"<p><strong>{html.escape(name)}</strong></p><p>{html.escape(words)}</p>"
         return _json({"id": key, "html": shown}, given.get("callback", ""), True)
 
     @router.get("/reconcile/preview", summary="A small page about a thing, to be shown in a frame")
     async def preview(request: Request) -> Response:
-        iri = _thing(catalogue, _given(request).get("id", ""))
+        iri = _thing(catalogue(), _given(request).get("id", ""))
         body = site.render(
             "reconcile-preview.html",
             iri=iri,
-            label=catalogue.index.label(iri),
-            description=catalogue.description(iri),
-            items=[(item, catalogue.remote_label(item)) for item in catalogue.wikidata(iri)],
+            label=catalogue().index.label(iri),
+            description=catalogue().description(iri),
+            items=[(item, catalogue().remote_label(item)) for item in catalogue().wikidata(iri)],
         )
         extra = [*DATA_HEADERS, *_FRAMED]
         return Reply(body, "text/html; charset=utf-8", extra=extra, vary="", modified=site.release.modified)
 
     @router.get("/reconcile/view", status_code=303, summary="Redirects to the page of a thing")
     async def view(request: Request) -> Response:
-        iri = _thing(catalogue, _given(request).get("id", ""))
+        iri = _thing(catalogue(), _given(request).get("id", ""))
         return Reply(b"", "", status=303, extra=[*DATA_HEADERS, ("location", site.address(iri))], vary="")
 
     @router.get("/reconcile/properties", summary="The properties that things of a type have")
     async def properties(request: Request) -> Response:
         given = _given(request)
         most = protocol.limit(given["limit"], "limit", protocol.MOST) if given.get("limit") else None
-        content = _clear(lambda: protocol.propose(catalogue, given.get("type", ""), most))
+        content = _clear(lambda: protocol.propose(catalogue(), given.get("type", ""), most))
         return _json(content, given.get("callback", ""), True)
 
     def page(request: Request, **given: object) -> Awaitable[Reply]:
         def context() -> dict[str, object]:
-            types = [(t.id, t.name) for t in catalogue.types.values() if len(t.members) > 1]
+            types = [(t.id, t.name) for t in catalogue().types.values() if len(t.members) > 1]
             fixed = {"service": address(request), "types": types, "largest": _LISTED, "sure": SURE, "clear": CLEAR}
             return {"text": "", "chosen": "", "found": None} | fixed | given
 
@@ -153,8 +158,8 @@ def routes(site: Site) -> APIRouter:
                 f"Paste at most {_LISTED:,}, or use the service.",
             )
         chosen = given.get("type", "")
-        types = [_clear(lambda: catalogue.type(chosen))] if chosen else []
-        found = await _work(lambda: list(sheet.look_up(catalogue, names, types)))
+        types = [_clear(lambda: catalogue().type(chosen))] if chosen else []
+        found = await _work(lambda: list(sheet.look_up(catalogue(), names, types)))
         if given.get("format") == "csv":
             disposition = ("content-disposition", 'attachment; filename="reconciled.csv"')
             return Reply(_csv(found), "text/csv; charset=utf-8", extra=[*DATA_HEADERS, disposition], cache=NEVER)

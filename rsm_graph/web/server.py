@@ -55,14 +55,23 @@ def serve_project(
     """
 
     def load() -> Loaded:
-        dataset = release.open_built(built) if built else release.assemble(settings.base_iri, settings.project)
+        folder = built or release.in_cache(release.key_of_inputs(settings.base_iri, settings.project))
+        dataset = _opened(folder) if built is None else release.open_built(built)
+        dataset = dataset or release.assemble(settings.base_iri, settings.project)
         report = release.checked(dataset, settings.project, quick=True, allow_nonconforming=allow_nonconforming)
-        made = Release(dataset, report, built) if built else release.build_in_cache(dataset, report)
-        return made, release.source(dataset)
+        return Release(dataset, report, folder), release.source(dataset)
 
     first = load()
     of_release = settings.model_copy(update={"base_iri": first[0].dataset.base_iri})
     _run(first, load, built / release.SUMS if built else None, listening, of_release)
+
+
+def _opened(folder: Path) -> Dataset | None:
+    """Return the dataset of a release in the cache; nothing when it is not there, or not whole."""
+    try:
+        return release.open_built(folder)
+    except InputError:
+        return None
 
 
 def serve_files(
@@ -103,7 +112,7 @@ def _run(
 
     def serve(number: int) -> None:
         app = create_app(first[0], Supervisor(first[1], settings), settings)
-        _Server(app, load, watched, listening, settings, announced=number == 0).serve_until_stopped()
+        _Server(app, first[0], load, watched, listening, settings, announced=number == 0).serve_until_stopped()
 
     if settings.workers == 1:
         serve(0)
@@ -117,6 +126,7 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         app: App,
+        first: Release,
         load: Callable[[], Loaded],
         watched: Path | None,
         listening: socket.socket,
@@ -137,6 +147,7 @@ class _Server(uvicorn.Server):
         )
         super().__init__(config)
         self._app = app
+        self._first = first
         self._load = load
         self._watched = watched
         self._listening = listening
@@ -160,6 +171,7 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._go(self._reload()))
         if self._watched:
             self._go(self._watch(self._watched))
+        self._go(self._write(self._first))
         if self._announced:
             host, port = self._listening.getsockname()[:2]
             print(f"rsm-graph serves at http://{f'[{host}]' if ':' in host else host}:{port}/", flush=True)
@@ -175,9 +187,17 @@ class _Server(uvicorn.Server):
             try:
                 made, source = await asyncio.to_thread(self._load)
                 await self._app.replace(made, source)
+                self._go(self._write(made))
                 print(f"rsm-graph: now serving {made.hash}", file=sys.stderr, flush=True)
             except RsmGraphError as error:
                 print(f"rsm-graph: not loaded, the old data are served on: {error}", file=sys.stderr, flush=True)
+
+    async def _write(self, made: Release) -> None:
+        """Write the files of a release while nobody waits for them: answers come first."""
+        try:
+            await asyncio.to_thread(lambda: made.distributions)
+        except RsmGraphError as error:
+            print(f"rsm-graph: no downloads: {error}", file=sys.stderr, flush=True)
 
     async def _watch(self, file: Path) -> None:
         seen = _stamp(file)
