@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from rsm_graph import engine, formats
 from rsm_graph.engine.screen import form_of
-from rsm_graph.errors import InputError
+from rsm_graph.errors import InputError, QueryRefused
 from rsm_graph.formats import SOLUTIONS, TRIPLES, Format
 from rsm_graph.negotiation import negotiate
 from rsm_graph.web import overviews, problems, sparql, views
@@ -99,15 +99,20 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
                 raise unknown(f"/queries/{name}") from None
         client = request.client.host if request.client else ""
         asked = engine.Query(text.text, client=client, format=wanted.name)
-        answer = await endpoint.answer(asked, wanted.media_type)
-        if ending:
+        try:
+            answer: Response | None = await endpoint.answer(asked, wanted.media_type)
+        except QueryRefused:  # SERVICE to an address that is not allowed here; the page shows the query all the same
+            if ending:
+                raise
+            answer = None
+        if ending and answer is not None:
             return answer
 
         def context() -> dict[str, object]:
             table = None
             if isinstance(answer, Reply) and offered is SOLUTIONS:
                 table = views.solutions(site, json.loads(answer.content), 1000)
-            return {"text": text, "table": table, "offered": offered}
+            return {"text": text, "table": table, "offered": offered, "refused": answer is None}
 
         return await page_reply(site, "query.html", context)
 
