@@ -353,6 +353,15 @@ def test_an_address_where_nobody_is(address: str) -> None:
         remote.item("Q183")
 
 
+def test_a_server_that_leaves_questions_without_an_answer_is_left_alone(standin: StandIn) -> None:
+    standin.always = body(b"[1]")
+    with standin.client() as remote:
+        for number in range(1, 6):
+            with pytest.raises(RemoteError, match="not asked" if number > 3 else "no object"):
+                remote.item(f"Q{number}")
+    assert len(standin.asked) == 3
+
+
 def test_retry_after_is_honoured(standin: StandIn) -> None:
     standin.next = [status(429, Retry_After="7"), status(503, Retry_After="nonsense")]
     with standin.client() as remote:

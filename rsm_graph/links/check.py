@@ -51,14 +51,14 @@ def check(
     Raises :class:`RemoteError` when not one of them could be reached.
     """
     links = [row for row in rows if row.object.startswith(VOCABULARIES["wd"])]
-    checks, fault = [], None
+    checks, fault = list[Check](), None
     for number, row in enumerate(links, start=1):
         if progress:
             progress(number, len(links), f"{row.cells['subject_id']} {row.cells['object_id']}")
         try:
             checks.append(_one(ours, row, remote, today))
         except RemoteError as error:
-            fault = error
+            fault = fault or error
             checks.append(_verdict(row, UNREACHABLE, [error.message], None, today))
     if fault and all(one.state == UNREACHABLE for one in checks):
         raise RemoteError(f"None of {len(checks)} links could be checked: {fault.message}", fault.remedy)

@@ -31,6 +31,9 @@ SECONDS = 60.0
 LONGEST_WAIT = 120.0
 """Seconds that a server may make us wait before a repetition; if it wants more, it is left alone."""
 
+PATIENCE = 3
+"""Questions that a server may leave without an answer, each repeated, before it is left alone."""
+
 LONGEST_TEXT = 1_000
 """Characters of a label, a description or a value that are read."""
 
@@ -101,6 +104,7 @@ class Wikidata:
         self._sleep = sleep
         self._known: dict[str, Item | None] = {}
         self._asked = False
+        self._unanswered = 0
         who = f"rsm-graph/{__version__} (https://w3id.org/rsm-graph/{f'; {contact}' if contact else ''})"
         self._client = httpx.Client(
             headers={"user-agent": f"{who} httpx/{httpx.__version__}", "accept": "application/json"},
@@ -167,8 +171,24 @@ class Wikidata:
         return content
 
     def _json(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any] | None:
-        """Return a JSON object; ``None`` when the server says that there is no such thing."""
+        """Return a JSON object; ``None`` when the server says that there is no such thing.
+
+        A server that leaves :data:`PATIENCE` questions in a row without an answer is not asked again.
+        """
         address = self._address + path
+        if self._unanswered >= PATIENCE:
+            raise RemoteError(
+                f"{address}: not asked, after {PATIENCE} questions without an answer.", "Try again later."
+            )
+        try:
+            content = self._repeated(address, parameters)
+        except RemoteError:
+            self._unanswered += 1
+            raise
+        self._unanswered = 0
+        return content
+
+    def _repeated(self, address: str, parameters: Mapping[str, str]) -> dict[str, Any] | None:
         wait = 1.0
         for attempt in range(1, TRIES + 1):
             if self._asked and self._pause:
