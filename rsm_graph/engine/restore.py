@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import pyoxigraph as ox
 
-from rsm_graph.engine.screen import Token, tokens
+from rsm_graph.engine.screen import Token, token_list
 from rsm_graph.namespaces import XSD
 
 _PICKS = ("MIN", "MAX", "SAMPLE")
@@ -78,7 +78,7 @@ class Originals:
         return frozenset(bound_by_data(text)), self.terms if own_dataset else self._terms(text)
 
     def _terms(self, text: str) -> dict[ox.Literal, ox.Literal]:
-        named = any(token.kind == "word" and token.text.upper() in _DATASET for token in tokens(text))
+        named = any(token.kind == "word" and token.text.upper() in _DATASET for token in token_list(text))
         return self.terms if named else self.default_terms
 
 
@@ -153,7 +153,7 @@ def bound_by_data(text: str) -> set[str]:
     A variable behind AS is one of them only when what stands before AS is such a variable, or MIN, MAX or SAMPLE
     of one; a variable of a VALUES block never is.
     """
-    stream = list(tokens(text))
+    stream = token_list(text)
     names = {token.text[1:] for token in stream if token.kind == "variable"}
     computed: set[str] = set()
     copies: list[tuple[str, str]] = []
@@ -183,7 +183,7 @@ def bound_by_data(text: str) -> set[str]:
     return names - computed
 
 
-def _copied(stream: list[Token], index: int) -> str:
+def _copied(stream: tuple[Token, ...], index: int) -> str:
     """Return the variable whose value the AS at ``index`` hands on unchanged; empty when it computes."""
     before = stream[max(0, index - 6) : index]
     texts = [token.text.upper() for token in before]
@@ -202,7 +202,7 @@ def _copied(stream: list[Token], index: int) -> str:
 def _only_data(text: str) -> bool:
     """Return whether every literal in the answer to a query can only have come from the data."""
     before = ""
-    for token in tokens(text):
+    for token in token_list(text):
         word = token.text.upper()
         if token.kind == "string" or (token.kind == "number" and before not in ("LIMIT", "OFFSET")):
             return False

@@ -19,8 +19,15 @@ In these cases, and wherever the tokens alone do not tell, the query is left alo
 
 from __future__ import annotations
 
-from rsm_graph.engine.screen import Token, tokens
+import re
 
+from rsm_graph.engine.screen import Token, token_list
+
+# A quick look before every token is read; more than one row, or something computed, is nothing for this module.
+_CANDIDATE = re.compile(
+    r"\bVALUES\s*(?:[?$]\w+|\([^()]*\))\s*\{\s*(?:\([^()]*\)|[^\s(){}]+)\s*\}|\bBIND\s*\(\s*[^\s()?$\"']+\s+AS\b",
+    re.IGNORECASE,
+)
 _NOT_SIMPLE = frozenset(
     ("OPTIONAL", "UNION", "MINUS", "SELECT", "BIND", "VALUES", "GRAPH", "SERVICE", "LATERAL", "EXISTS")
 )
@@ -34,9 +41,9 @@ class _Unsure(Exception):
 def with_constant(text: str) -> str:
     """Return the query with its constant in place, or ``text`` itself."""
     lowered = text.lower()
-    if "values" not in lowered and "bind" not in lowered:
+    if ("values" not in lowered and "bind" not in lowered) or not _CANDIDATE.search(text):
         return text
-    stream = list(tokens(text))
+    stream = list(token_list(text))
     try:
         opening = _where(stream)
         closing = _match(stream, opening)

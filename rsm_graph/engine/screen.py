@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from rsm_graph.errors import QueryRefused, QuerySyntaxError, QueryTooLarge
@@ -18,8 +19,9 @@ Form = Literal["SELECT", "ASK", "CONSTRUCT", "DESCRIBE"]
 
 _TOKEN = re.compile(
     r"""
-      (?P<space> [\ \t\r\n]+ | \#[^\r\n]* )
-    | (?P<iri> < (?: [^<>"{}|^`\\\x00-\x20] | \\u[0-9A-Fa-f]{4} | \\U[0-9A-Fa-f]{8} )* > )
+    (?: [\ \t\r\n]++ | \#[^\r\n]*+ )*+
+    (?:
+      (?P<iri> < (?: [^<>"{}|^`\\\x00-\x20] | \\u[0-9A-Fa-f]{4} | \\U[0-9A-Fa-f]{8} )* > )
     | (?P<string> \"{3} (?: \"{0,2} (?: [^"\\] | \\. ) )* \"{3}
                 | '{3} (?: '{0,2} (?: [^'\\] | \\. ) )* '{3}
                 | " (?: [^"\\\r\n] | \\. )* "
@@ -34,6 +36,8 @@ _TOKEN = re.compile(
     | (?P<open> [({\[] )
     | (?P<close> [)}\]] )
     | (?P<other> . )
+    | (?P<end> \Z )
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -93,16 +97,28 @@ def tokens(text: str) -> Iterator[Token]:
 
     Ends at a quotation mark that opens a string without an end, with a token of the kind ``quote``.
     """
+    new = tuple.__new__
     for match in _TOKEN.finditer(text):
-        kind = match.lastgroup or ""
-        if kind == "space":
-            continue
+        kind: str = match.lastgroup  # type: ignore[assignment]
         if kind == "run":
-            yield from _run(match[0], match.start())
+            value = match["run"]
+            start = match.end() - len(value)
+            if value.isalnum():
+                yield new(Token, ("word", value, start))
+            else:
+                yield from _run(value, start)
             continue
-        yield Token(kind, match[0], match.start())
+        if kind == "end":
+            return
+        yield new(Token, (kind, match[kind], match.start(kind)))
         if kind == "quote":
             return
+
+
+@lru_cache(maxsize=2)
+def token_list(text: str) -> tuple[Token, ...]:
+    """Return what :func:`tokens` yields; the last texts are remembered, for each is read several times."""
+    return tuple(tokens(text))
 
 
 def _run(value: str, start: int) -> Iterator[Token]:
@@ -111,8 +127,6 @@ def _run(value: str, start: int) -> Iterator[Token]:
         yield Token("name", name, start)
         for offset in range(len(name), len(value)):
             yield Token("other", ".", start + offset)
-    elif value.isalnum():
-        yield Token("word", value, start)
     else:
         for piece in _PIECE.finditer(value):
             yield Token(piece.lastgroup or "", piece[0], start + piece.start())

@@ -35,7 +35,17 @@ class Server:
 def ours(release: Path) -> Iterator[Server]:
     """Run this project's server over the built release."""
     port = _free_port()
-    command = [sys.executable, "-m", "rsm_graph", "serve", "--release", str(release), "--allow-nonconforming", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "rsm_graph",
+        "serve",
+        "--release",
+        str(release),
+        "--allow-nonconforming",
+        "--port",
+        str(port),
+    ]
     with _running("rsm-graph", command, port, "/sparql", "/download/rsm-graph.nt", {}) as server:
         yield server
 
