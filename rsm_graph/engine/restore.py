@@ -17,6 +17,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from xml.sax.saxutils import escape, quoteattr
 
 import pyoxigraph as ox
@@ -29,7 +30,6 @@ _PICKS = ("MIN", "MAX", "SAMPLE")
 _DATASET = ("GRAPH", "FROM", "SERVICE")
 _QUOTED = re.compile('[",\r\n]')
 _NEVER = re.compile("(?!)")
-_NEVER_BYTES = re.compile(b"(?!)")
 _BARE = {
     f"{XSD}integer": re.compile(r"[+-]?\d+"),
     f"{XSD}decimal": re.compile(r"[+-]?\d*\.\d+"),
@@ -226,7 +226,7 @@ class _Syntax:
 
 _SYNTAXES = {
     "json": _Syntax(
-        r'(?P<name>"(?:{names})":)'
+        r'(?P<name>"(?P<variable>[^"\\]+)":)'
         r'(?P<literal>{{"type":"literal","value":"(?P<value>[^"\\]*)","datatype":"(?P<datatype>{datatypes})"}})',
         b'"}',
         lambda literal: (
@@ -235,7 +235,7 @@ _SYNTAXES = {
         ),
     ),
     "xml": _Syntax(
-        '(?P<name><binding name="(?:{names})">)'
+        '(?P<name><binding name="(?P<variable>[^"<&]+)">)'
         '(?P<literal><literal datatype="(?P<datatype>{datatypes})">(?P<value>[^<&]*)</literal></binding>)',
         b"</binding>",
         lambda literal: (
@@ -254,7 +254,7 @@ class Patch:
         self._originals = originals
         self._query = (text, own_dataset)
         self._marks = [datatype.value.encode() for datatype in originals.datatypes]
-        self._cell: re.Pattern[bytes] | None = None
+        self._names: frozenset[str] | None = None
         self._terms: dict[ox.Literal, ox.Literal] = {}
         self._seen: dict[bytes, bytes] = {}
         self._rest = b""
@@ -269,22 +269,21 @@ class Patch:
         data, self._rest = data[:cut], data[cut:]
         if not any(mark in data for mark in self._marks):
             return data
-        if self._cell is None:
-            self._cell = self._prepare()
-        return self._cell.sub(self._replace, data)
+        if self._names is None:
+            # Only now that there is something to restore does the query have to be read.
+            self._names, self._terms = self._originals.known(*self._query)
+        if not self._names or not self._terms:
+            return data
+        return _cells(self._syntax.pattern, self._originals.datatypes).sub(self._replace, data)
 
     def end(self) -> bytes:
         """Return what is left."""
         return self._rest
 
-    def _prepare(self) -> re.Pattern[bytes]:
-        """Read the query, now that there is something to restore."""
-        names, self._terms = self._originals.known(*self._query)
-        datatypes = "|".join(re.escape(datatype.value) for datatype in self._originals.datatypes)
-        pattern = self._syntax.pattern.format(names="|".join(map(re.escape, names)), datatypes=datatypes)
-        return re.compile(pattern.encode()) if names and self._terms else _NEVER_BYTES
-
     def _replace(self, match: re.Match[bytes]) -> bytes:
+        assert self._names is not None
+        if match["variable"].decode() not in self._names:
+            return match[0]
         literal = match["literal"]
         restored = self._seen.get(literal)
         if restored is None:
@@ -293,6 +292,12 @@ class Patch:
             restored = literal if original is None else self._syntax.literal(original).encode()
             self._seen[literal] = restored
         return match["name"] + restored
+
+
+@lru_cache(maxsize=8)
+def _cells(pattern: str, datatypes: frozenset[ox.NamedNode]) -> re.Pattern[bytes]:
+    """Return the expression for bindings to literals of some datatypes; compiling it takes as long as a query."""
+    return re.compile(pattern.format(datatypes="|".join(re.escape(iri.value) for iri in datatypes)).encode())
 
 
 def rows(

@@ -221,7 +221,9 @@ def _beside_runaways(table: Table, servers: list[Server], queries: Path, seconds
         tails: dict[str, float] = {}
         idle: dict[str, float] = {}
         failures: dict[str, int] = {}
-        for server in servers:
+        # One runaway stops rdflib-endpoint for half a minute.
+        asked = [server for server in servers if number <= 1 or server.name != "rdflib-endpoint"]
+        for server in asked:
             runaways = Runaways(server, number)
             load = wrk(server.sparql, queries, "cold", 1, seconds)
             runaways.leave()

@@ -93,6 +93,12 @@ def test_the_default_graphs_form_is_for_queries_over_the_default_graph() -> None
     assert f'"{XSD}integer"' in engine.evaluate(own).data.decode()
 
 
+def test_names_of_variables_may_have_any_letter() -> None:
+    engine = local(turtle([("08", "int")]))
+    for name in ("json", "xml", "tsv", "csv"):
+        assert b"08" in engine.evaluate(Query("SELECT ?größe { ?s ?p ?größe }", format=name)).data
+
+
 def test_strings_that_look_like_results_are_left_alone() -> None:
     tricky = f'{{"o":{{"type":"literal","value":"7","datatype":"{XSD}integer"}}}}'
     markup = f'<binding name="o"><literal datatype="{XSD}integer">7</literal></binding>'
