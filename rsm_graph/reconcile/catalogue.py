@@ -94,6 +94,8 @@ class Catalogue:
         self.base = index.dataset.base_iri
         self.names = prefixes(self.base)
         self._by_value: dict[str, Mapping[str, frozenset[str]]] = {}
+        self._described: dict[str, str] = {}
+        self._typed: dict[str, list[Type]] = {}
 
     # Identifiers
 
@@ -148,8 +150,10 @@ class Catalogue:
 
     def types_of(self, iri: str) -> list[Type]:
         """Return the types of a thing, the narrowest first."""
-        found = [t for t in (self.types.get(self._short(cls)) for cls in self._classes(iri)) if t]
-        return sorted(found, key=lambda t: (len(t.members), t.id))
+        if iri not in self._typed:
+            found = [t for t in (self.types.get(self._short(cls)) for cls in self._classes(iri)) if t]
+            self._typed[iri] = sorted(found, key=lambda t: (len(t.members), t.id))
+        return self._typed[iri]
 
     def _classes(self, iri: str) -> set[str]:
         found, pending = set[str](), self.index.types(iri)
@@ -339,6 +343,11 @@ class Catalogue:
 
     def description(self, iri: str) -> str:
         """Return a few words that tell a thing from its namesakes: its narrowest type, and what stands near it."""
+        if iri not in self._described:
+            self._described[iri] = self._described_anew(iri)
+        return self._described[iri]
+
+    def _described_anew(self, iri: str) -> str:
         kind = self.kind(iri)
         words = [self.types_of(iri)[0].name] if self.types_of(iri) else []
         for path in _NEAR.get(kind, ()):
