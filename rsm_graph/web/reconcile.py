@@ -47,6 +47,13 @@ _FRAMED = (
 _Result = TypeVar("_Result")
 
 
+def _documented(*names: str, required: bool = False) -> dict[str, Any]:
+    """Return what OpenAPI says of parameters that are read here, for clients send parameters of their own beside them."""
+    return {
+        "parameters": [{"name": n, "in": "query", "required": required, "schema": {"type": "string"}} for n in names]
+    }
+
+
 def routes(site: Site) -> APIRouter:
     """Return the addresses of the reconciliation service."""
     router = APIRouter(tags=["reconciliation"], default_response_class=Response)
@@ -75,7 +82,11 @@ def routes(site: Site) -> APIRouter:
             content = protocol.manifest(catalogue(), address(request))
         return _json(content, callback, cache)
 
-    @router.get("/reconcile", summary="The service manifest; with queries or extend, the answer to them")
+    @router.get(
+        "/reconcile",
+        summary="The service manifest; with queries or extend, the answer to them",
+        openapi_extra=_documented("queries", "query", "extend", "callback"),
+    )
     async def get(request: Request) -> Response:
         return await service(request, _given(request), cache=True)
 
@@ -83,7 +94,11 @@ def routes(site: Site) -> APIRouter:
     async def post(request: Request) -> Response:
         return await service(request, _given(request) | await _form(site, request), cache=False)
 
-    @router.get("/reconcile/suggest/{what}", summary="Things, types or properties while a name is being typed")
+    @router.get(
+        "/reconcile/suggest/{what}",
+        summary="Things, types or properties while a name is being typed",
+        openapi_extra=_documented("prefix", "cursor", "limit", "type", "callback"),
+    )
     async def suggest(request: Request, what: str) -> Response:
         given = parameters(request.scope["query_string"], "address")
         values = dict(given)
@@ -101,7 +116,11 @@ def routes(site: Site) -> APIRouter:
             raise unknown(f"/reconcile/suggest/{what}")
         return _json(content, values.get("callback", ""), True)
 
-    @router.get("/reconcile/flyout/{what}", summary="A few words about a suggestion")
+    @router.get(
+        "/reconcile/flyout/{what}",
+        summary="A few words about a suggestion",
+        openapi_extra=_documented("id", required=True),
+    )
     async def flyout(request: Request, what: str) -> Response:
         given = _given(request)
         key = given.get("id", "")
@@ -109,7 +128,11 @@ def routes(site: Site) -> APIRouter:
         shown = f"<p><strong>{html.escape(name)}</strong></p><p>{html.escape(words)}</p>"
         return _json({"id": key, "html": shown}, given.get("callback", ""), True)
 
-    @router.get("/reconcile/preview", summary="A small page about a thing, to be shown in a frame")
+    @router.get(
+        "/reconcile/preview",
+        summary="A small page about a thing, to be shown in a frame",
+        openapi_extra=_documented("id", required=True),
+    )
     async def preview(request: Request) -> Response:
         iri = _thing(catalogue(), _given(request).get("id", ""))
         body = site.render(
@@ -122,12 +145,21 @@ def routes(site: Site) -> APIRouter:
         extra = [*DATA_HEADERS, *_FRAMED]
         return Reply(body, "text/html; charset=utf-8", extra=extra, vary="", modified=site.release.modified)
 
-    @router.get("/reconcile/view", status_code=303, summary="Redirects to the page of a thing")
+    @router.get(
+        "/reconcile/view",
+        status_code=303,
+        summary="Redirects to the page of a thing",
+        openapi_extra=_documented("id", required=True),
+    )
     async def view(request: Request) -> Response:
         iri = _thing(catalogue(), _given(request).get("id", ""))
         return Reply(b"", "", status=303, extra=[*DATA_HEADERS, ("location", site.address(iri))], vary="")
 
-    @router.get("/reconcile/properties", summary="The properties that things of a type have")
+    @router.get(
+        "/reconcile/properties",
+        summary="The properties that things of a type have",
+        openapi_extra=_documented("type", "limit", "callback"),
+    )
     async def properties(request: Request) -> Response:
         given = _given(request)
         most = protocol.limit(given["limit"], "limit", protocol.MOST) if given.get("limit") else None
