@@ -48,7 +48,7 @@ _Result = TypeVar("_Result")
 
 
 def _documented(*names: str, required: bool = False) -> dict[str, Any]:
-    """Return what OpenAPI says of parameters that are read here, for clients send parameters of their own beside them."""
+    """Return what OpenAPI says of parameters; unknown ones beside them are let pass."""
     return {
         "parameters": [{"name": n, "in": "query", "required": required, "schema": {"type": "string"}} for n in names]
     }
