@@ -42,7 +42,10 @@ class Settings(BaseSettings):
     )
     queue_length: int = Field(256, ge=0, description="queries that may wait for an evaluator")
     short_seconds: float = Field(
-        0.1, gt=0, le=60, description="seconds after which a query gives up its place to others, unless it gets a permit"
+        0.1,
+        gt=0,
+        le=60,
+        description="seconds after which a query gives up its place to others, unless it gets a permit",
     )
     long_queries: int = Field(2, ge=1, le=256, description="permits for queries that take longer")
     spool_bytes: int = Field(8 * 2**20, ge=0, description="bytes of an answer kept in memory before it goes to a file")
