@@ -53,7 +53,7 @@ def classes(site: Site) -> str:
     parts += [part for box in boxes for part in _drawn(site, box)]
     return (
         f'<svg class="diagram" viewBox="-2 -2 {width + 4} {height + 4:.0f}" width="{width + 4}" '
-        f'height="{height + 4:.0f}" role="img" aria-labelledby="diagram-title">'
+        f'height="{height + 4:.0f}" role="group" aria-labelledby="diagram-title">'
         f'<title id="diagram-title">The classes of the vocabulary and the properties between them</title>'
         f'<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6" orient="auto">'
         f'<path d="M0 0 8 4 0 8z"/></marker></defs>{"".join(parts)}</svg>'

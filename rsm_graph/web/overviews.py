@@ -18,6 +18,7 @@ from rsm_graph.web.site import Site
 from rsm_graph.web.views import Shown, Table
 
 _OWL, _RDFS, _SKOS, _DCT, _ORG, _VOID = (VOCABULARIES[n] for n in ("owl", "rdfs", "skos", "dcterms", "org", "void"))
+_TURNING_POINTS = {"Launch", "StandDown", "ChangeOfCommand", "Ceremony", "Withdrawal", "Signature", "Ratification"}
 _PROPERTY_KINDS = (_OWL + "ObjectProperty", _OWL + "DatatypeProperty", _OWL + "AnnotationProperty")
 
 
@@ -164,7 +165,7 @@ def of_kind(site: Site, kind: str) -> tuple[Table, ...]:
     )
 
 
-def _instances(site: Site, local: str) -> list[str]:
+def instances(site: Site, local: str) -> list[str]:
     """Return the instances of a class of the ontology or of a class below it, in order."""
     index, found = site.release.index, set()
     pending = [site.term(local)]
@@ -180,13 +181,17 @@ def _instances(site: Site, local: str) -> list[str]:
     return sorted(found)
 
 
+def main_mission(site: Site) -> str:
+    """Return the mission that most statements are about; empty where there is none."""
+    return max(instances(site, "Mission"), key=lambda iri: len(site.release.index.mentioning(iri)), default="")
+
+
 def home(site: Site) -> Home:
-    """Return the mission at a glance: the mission that most statements are about."""
+    """Return the mission at a glance."""
     index = site.release.index
-    missions = sorted(_instances(site, "Mission"), key=lambda iri: -len(index.mentioning(iri)))
-    if not missions:
+    mission = main_mission(site)
+    if not mission:
         return Home(kinds=kinds(site))
-    mission = missions[0]
 
     def values(iri: str, name: str) -> list[Shown]:
         return [views.term(site, v) for v in index.values(iri, views.property_iri(site, name))]
@@ -215,7 +220,7 @@ def home(site: Site) -> Home:
 def _latest_edition(site: Site, mission: str) -> str:
     index = site.release.index
     editions = []
-    for iri in _instances(site, "Edition"):
+    for iri in instances(site, "Edition"):
         complete = any(v.value == "complete" for v in index.values(iri, site.term("transcription")))
         about = any(v.value == mission for v in index.values(iri, site.term("mission")))
         dates = [str(v.value) for v in index.values(iri, site.term("asOf"))]
@@ -256,7 +261,7 @@ def _figures(site: Site, edition: str) -> Iterator[tuple[str, str, str]]:
         ("events", "Event", "event"),
         ("source documents", "SourceDocument", "source"),
     ):
-        count = len(_instances(site, local))
+        count = len(instances(site, local))
         if count:
             yield f"{count:,}", words, f"{site.prefix}/browse/{kind}"
 
@@ -266,12 +271,14 @@ def _commands(
 ) -> Iterator[tuple[Shown, tuple[Shown, ...], tuple[Shown, ...], tuple[Shown, ...]]]:
     """Yield the commands of a mission with headquarters, lead nation and the holder of their post known last."""
     index = site.release.index
-    for statement in index.mentioning(mission):
-        if statement.predicate != _ORG + "subOrganizationOf" or not isinstance(statement.subject, ox.NamedNode):
-            continue
-        command = statement.subject.value
-        if site.term("Command") not in index.types(command) or not statement.accepted:
-            continue
+    parts = {
+        s.subject.value
+        for s in index.mentioning(mission)
+        if s.predicate == _ORG + "subOrganizationOf"
+        and s.accepted
+        and site.term("Command") in index.types(s.subject.value)
+    }
+    for command in sorted(parts, key=lambda iri: views.name(site, iri)):
         sites = tuple(views.term(site, v) for v in index.values(command, site.term("headquarters")))
         leads = tuple(views.term(site, v) for v in index.values(command, site.term("leadNation")))
         yield views.term(site, ox.NamedNode(command)), sites, leads, tuple(_last_holder(site, command))
@@ -294,13 +301,14 @@ def _last_holder(site: Site, command: str) -> Iterator[Shown]:
 
 
 def _events(site: Site, mission: str) -> Iterator[tuple[Shown, Shown]]:
-    """Yield the events that concern a mission, in order."""
+    """Yield the turning points of a mission in order: its events, meetings and declarations left out."""
     index = site.release.index
     found = []
-    for iri in _instances(site, "Event"):
+    for iri in instances(site, "Event"):
         dates = [v for name in ("date", "startDate") for v in index.values(iri, site.term(name))]
         concerns = {str(v.value) for v in index.values(iri, site.term("concerns"))}
-        if dates and mission in concerns:
+        kinds = {kind.removeprefix(site.term("")) for kind in index.types(iri)}
+        if dates and mission in concerns and kinds & _TURNING_POINTS:
             found.append((str(dates[0].value), iri, dates[0]))
     for _, iri, date in sorted(found):
         yield views.term(site, date), views.term(site, ox.NamedNode(iri))
@@ -513,7 +521,7 @@ def sources(site: Site) -> dict[str, list[Document]]:
     """Return the source documents by reliability."""
     index, dataset = site.release.index, site.release.dataset
     found: dict[str, list[Document]] = {"primary": [], "secondary": [], "tertiary": []}
-    for iri in _instances(site, "SourceDocument"):
+    for iri in instances(site, "SourceDocument"):
         passages = [s.subject.value for s in index.mentioning(iri) if s.predicate == _DCT + "isPartOf"]
         issued = [
             views.term(site, v)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Query, Request
@@ -14,7 +17,7 @@ from rsm_graph.engine.screen import form_of
 from rsm_graph.errors import InputError, QueryRefused
 from rsm_graph.formats import SOLUTIONS, TRIPLES, Format
 from rsm_graph.negotiation import negotiate
-from rsm_graph.web import overviews, problems, sparql, views
+from rsm_graph.web import chronology, geography, overviews, problems, sparql, views
 from rsm_graph.web.observe import Observer
 from rsm_graph.web.problems import HttpProblem
 from rsm_graph.web.replies import FOREVER, NEVER, Reply
@@ -23,6 +26,9 @@ from rsm_graph.web.security import DATA_HEADERS
 from rsm_graph.web.site import Site
 
 _JSON = Format("json", "JSON", "application/json", "solutions")
+_GEOJSON = Format("geojson", "GeoJSON", "application/geo+json", "solutions", ("application/json",))
+
+Context = Callable[[], dict[str, object]]
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -44,7 +50,12 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
         if chosen is not HTML:
             location = ("location", f"{site.prefix}/dataset")
             return Reply(b"", "", status=303, extra=[*DATA_HEADERS, location])
-        return await page_reply(site, "home.html", lambda: {"home": overviews.home(site)})
+
+        def context() -> dict[str, object]:
+            drawing = geography.draw(site, geography.of_site(site), 560, every=False)
+            return {"home": overviews.home(site), "drawing": drawing}
+
+        return await page_reply(site, "home.html", context)
 
     @router.get("/browse", tags=["pages"], summary="The kinds of things")
     async def browse() -> Response:
@@ -72,9 +83,47 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
         ]
         return _json({"query": q, "results": results})
 
-    @router.get("/sources", tags=["pages"], summary="The source documents by reliability")
-    async def sources() -> Response:
-        return await page_reply(site, "sources.html", lambda: {"groups": overviews.sources(site)})
+    async def page_or_data(
+        request: Request, ending: str, data: Format, content: Callable[[], Any], template: str, context: Context
+    ) -> Response:
+        """Return a page, or the data behind it: pinned by the address or preferred by the client."""
+        if ending not in ("", "html", data.name):
+            raise unknown(request.scope["path"])
+        offered = [f for f in (HTML, data) if ending in ("", f.name)]
+        chosen = negotiate(request.headers.get("accept", ""), offered) if not ending else offered[0]
+        if chosen is HTML:
+            return await page_reply(site, template, context)
+        return _json(await asyncio.to_thread(content), data.media_type)
+
+    @router.get("/sources", tags=["pages"], summary="The source documents by reliability: a page or JSON")
+    @router.get("/sources.{ending}", include_in_schema=False)
+    async def sources(request: Request, ending: str = "") -> Response:
+        def content() -> Any:
+            return [asdict(d) for documents in overviews.sources(site).values() for d in documents]
+
+        def context() -> dict[str, object]:
+            return {"groups": overviews.sources(site)}
+
+        return await page_or_data(request, ending, _JSON, content, "sources.html", context)
+
+    @router.get("/map", tags=["pages"], summary="The places: a page or GeoJSON")
+    @router.get("/map.{ending}", include_in_schema=False)
+    async def places(request: Request, ending: str = "") -> Response:
+        def context() -> dict[str, object]:
+            view = geography.of_site(site)
+            return {"map": view, "drawing": geography.draw(site, view, 1120, every=True)}
+
+        return await page_or_data(request, ending, _GEOJSON, lambda: geography.geojson(site), "map.html", context)
+
+    @router.get("/timeline", tags=["pages"], summary="Strength, events and posts over time: a page or JSON")
+    @router.get("/timeline.{ending}", include_in_schema=False)
+    async def timeline(request: Request, ending: str = "") -> Response:
+        def context() -> dict[str, object]:
+            chronicle = chronology.of_site(site)
+            return {"chronicle": chronicle, "drawing": chronology.draw(site, chronicle), "date": views.date}
+
+        content = chronology.of_site
+        return await page_or_data(request, ending, _JSON, lambda: content(site).json(), "timeline.html", context)
 
     @router.get("/queries", tags=["sparql"], summary="The example queries")
     async def queries() -> Response:
@@ -144,7 +193,16 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
     async def sitemap(request: Request) -> Response:
         kinds = [f"/browse/{kind.name}" for kind in overviews.kinds(site)]
         fixed = ["/", "/browse", "/queries", "/sparql", "/download/", "/ontology", "/shapes", "/concepts", "/dataset"]
-        paths = [*fixed, "/validation", "/sources", "/docs", *kinds, *(f"/queries/{name}" for name in site.queries)]
+        paths = [
+            *fixed,
+            "/map",
+            "/timeline",
+            "/validation",
+            "/sources",
+            "/docs",
+            *kinds,
+            *(f"/queries/{name}" for name in site.queries),
+        ]
         addresses = [f"{site.prefix}{path}" for path in paths] + [site.address(iri) for iri in index.things]
         origin = site.origin(request.scope).removesuffix(site.prefix) if site.prefix else site.origin(request.scope)
         body = site.render("sitemap.xml", addresses=addresses, origin=origin, modified=site.release.modified)
@@ -173,9 +231,9 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
     return router
 
 
-def _json(content: Any) -> Reply:
+def _json(content: Any, media_type: str = "application/json") -> Reply:
     body = json.dumps(content, ensure_ascii=False, indent=1).encode()
-    return Reply(body, "application/json", extra=DATA_HEADERS)
+    return Reply(body, media_type, extra=DATA_HEADERS)
 
 
 def _openapi(site: Site, request: Request) -> dict[str, Any]:

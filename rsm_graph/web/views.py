@@ -49,6 +49,38 @@ _UNNAMED = frozenset({"Tenure", "Contribution", "AllianceStatus", "LeadRole", "S
 _PLURALS = {"entry into force": "entries into force", "person": "people"}
 _FIRST = ("skos:altLabel", "skos:prefLabel", "skos:definition", "dcterms:title", "dcterms:identifier")
 _HIDDEN = frozenset({RDFS_LABEL})
+_WORDS = {
+    "rdf:type": "type",
+    "foaf:Person": "person",
+    "org:Organization": "organization",
+    "skos:Concept": "concept",
+    "skos:ConceptScheme": "code list",
+    "skos:altLabel": "also called",
+    "skos:notation": "code",
+    "skos:inScheme": "code list",
+    "skos:topConceptOf": "top of the code list",
+    "dcterms:isPartOf": "part of",
+    "dcterms:issued": "date",
+    "dcterms:references": "cites",
+    "schema:url": "address",
+    "foaf:page": "page about it",
+    "foaf:name": "name",
+    "org:hasSite": "sites",
+    "org:postIn": "post in",
+    "org:role": "role",
+    "org:organization": "organization",
+    "org:subOrganizationOf": "part of",
+    "eli:passed_by": "passed by",
+    "qb:dataSet": "data set",
+    "geo:hasDefaultGeometry": "geometry",
+    "geo:asWKT": "coordinates",
+    "prov:wasQuotedFrom": "copied from",
+    "dcterms:isVersionOf": "version of",
+    "owl:versionIRI": "version IRI",
+    "vann:preferredNamespacePrefix": "preferred prefix",
+    "vann:preferredNamespaceUri": "namespace",
+}
+"""What to call terms of other vocabularies, where their own local name is no good English."""
 _STATEMENTS_ON_A_PAGE = 500
 
 
@@ -78,6 +110,8 @@ class Source:
     reliability: str = ""
     standing: str = "accepted"
     ruling: str = ""
+    copy: bool = False
+    """Whether the document is a copy of another."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +132,14 @@ class Property:
     label: str
     title: str
     values: tuple[Value, ...]
+
+    @property
+    def rows(self) -> list[tuple[list[Shown], bool, tuple[Source, ...]]]:
+        """The values, those with the same sources together: shown, whether coarser, sources."""
+        found: dict[tuple[bool, tuple[Source, ...]], list[Shown]] = {}
+        for value in self.values:
+            found.setdefault((value.coarser, value.sources), []).append(value.shown)
+        return [(shown, coarser, sources) for (coarser, sources), shown in found.items()]
 
 
 @dataclass(frozen=True)
@@ -162,13 +204,14 @@ def thing(site: Site, iri: str) -> Thing:
     definitions = [str(v.value) for v in index.values(iri, _SKOS + "definition") if _language(v) in ("en", "")]
     links = site.release.dataset.iri("graph/links")
     graph = site.release.dataset.graphs.get(iri, ())
+    local = main_class(site, iri).removeprefix(site.term(""))
     return Thing(
         iri=iri,
         label=label,
         other_labels=tuple(term(site, v) for v in labels if v.value != label),
         kinds=tuple(term(site, ox.NamedNode(kind)) for kind in index.types(iri)),
         definition=definitions[0] if definitions else "",
-        properties=_properties(site, [s for s in plain if links not in s.graphs]),
+        properties=_properties(site, [s for s in plain if links not in s.graphs], COLUMNS.get(local, ())),
         contested=_properties(site, contested),
         tables=tuple(_mentions(site, iri)),
         says=tuple(_row(site, quad.triple) for quad in graph[:_STATEMENTS_ON_A_PAGE]),
@@ -216,6 +259,7 @@ def _named(site: Site, iri: str) -> Shown:
     text = name(site, iri) if known else site.short(iri)
     if iri.startswith(site.base):
         return Shown(text, site.address(iri) if known or "/id/" not in iri else "", title=iri, key=text.casefold())
+    text = _WORDS.get(text, text)
     if text == iri:
         text = iri.partition("://")[2].removeprefix("www.").rstrip("/") or iri
     safe = iri.startswith(("http://", "https://"))
@@ -270,6 +314,7 @@ def source(site: Site, graph: str) -> Source:
             first(document, "reliability"),
             first(graph, "standing") or "accepted",
             first(graph, "ruling"),
+            any(index.values(document, iri) for iri in (VOCABULARIES["prov"] + "wasQuotedFrom", _DCT + "isVersionOf")),
         )
     return Source(graph, _own_graph(site, graph), href)
 
@@ -289,16 +334,19 @@ def _own_graph(site: Site, graph: str) -> str:
     return words.get(local) or site.release.index.label(graph) or site.short(graph)
 
 
-def _properties(site: Site, statements: Iterable[Statement]) -> tuple[Property, ...]:
+def _properties(site: Site, statements: Iterable[Statement], columns: Sequence[str] = ()) -> tuple[Property, ...]:
+    """Return statements by property: those that name a thing, those of ``columns``, the rest, what rules derive."""
     grouped: dict[str, list[Statement]] = defaultdict(list)
     for statement in statements:
         grouped[statement.predicate].append(statement)
-    first = {site.names[p] + local: n for n, (p, _, local) in enumerate(s.partition(":") for s in _FIRST)}
+    derived = site.release.dataset.iri("graph/derived")
+    first = {property_iri(site, name): n for n, name in enumerate((*_FIRST, *columns))}
 
-    def order(iri: str) -> tuple[int, str]:
-        if iri == RDF_TYPE:  # it stands above the heading already
-            return len(first) + 1, ""
-        return first.get(iri, len(first)), property_label(site, iri).casefold()
+    def order(iri: str) -> tuple[int, int, str]:
+        computed = all(set(s.graphs) == {derived} for s in grouped[iri])
+        own = 0 if iri.startswith(site.base) or iri in first else 1
+        last = 2 if iri == RDF_TYPE else 1 if computed else 0  # the type stands above the heading already
+        return last, first.get(iri, len(first) + own), property_label(site, iri).casefold()
 
     return tuple(
         Property(
@@ -316,8 +364,8 @@ def property_label(site: Site, iri: str) -> str:
     label = site.release.index.label(iri)
     if label:
         return label
-    if iri == RDF_TYPE:
-        return "type"
+    if site.short(iri) in _WORDS:
+        return _WORDS[site.short(iri)]
     local = re.split(r"[#/]", iri)[-1]
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", local).lower() or iri
 
@@ -326,25 +374,35 @@ def _value(site: Site, statement: Statement) -> Value:
     sources = tuple(source(site, graph) for graph in statement.graphs)
     rank = {"primary": 0, "secondary": 1, "tertiary": 2, "": 3}
     coarser = not statement.accepted and not set(statement.graphs) <= site.release.dataset.excluded_graphs
-    ordered = sorted(sources, key=lambda s: (s.standing != "accepted", rank.get(s.reliability, 3), s.text))
+    ordered = sorted(sources, key=lambda s: (s.standing != "accepted", rank.get(s.reliability, 3), s.copy, s.text))
     return Value(term(site, statement.object), tuple(ordered), coarser)
 
 
 def _mentions(site: Site, iri: str) -> Iterator[Table]:
     """Yield the things that mention ``iri``, a table for each pair of property and class."""
     index = site.release.index
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     mapping = VOCABULARIES["sssom"] + "subject_id"  # links have a section of their own
-    for statement in index.mentioning(iri):
-        if not statement.accepted or statement.subject.value == iri or statement.predicate == mapping:
-            continue
-        if isinstance(statement.subject, ox.NamedNode):
-            groups[statement.predicate, main_class(site, statement.subject.value)].append(statement.subject.value)
-    found = [
+    derived = (site.release.dataset.iri("graph/derived"),)
+    stated = [
+        s
+        for s in index.mentioning(iri)
+        if s.accepted and s.subject.value != iri and s.predicate != mapping and isinstance(s.subject, ox.NamedNode)
+    ]
+    told = {s.subject.value for s in stated if s.graphs != derived}
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for statement in stated:
+        subject = statement.subject.value
+        if statement.graphs != derived or subject not in told:  # a rule that only generalises says nothing new
+            groups[statement.predicate, main_class(site, subject)].append(subject)
+    tables = [
         table(site, subjects, kind, by=property_label(site, predicate), skip=predicate)
         for (predicate, kind), subjects in groups.items()
     ]
-    yield from sorted(found, key=lambda t: (t.heading.casefold(), t.by))
+    posts = [s.subject.value for s in stated if s.predicate == VOCABULARIES["org"] + "postIn"]
+    held = {s.subject.value for post in posts for s in index.mentioning(post) if s.predicate == site.term("post")}
+    if held:
+        tables.append(table(site, held, site.term("Tenure"), by=property_label(site, site.term("post"))))
+    yield from sorted(tables, key=lambda t: (t.heading.casefold(), t.by))
 
 
 def main_class(site: Site, iri: str) -> str:

@@ -14,7 +14,7 @@ from rsm_graph import project
 PAGES = [
     "/", "/browse", "/browse/nation", "/browse/event", "/browse/source", "/queries", "/queries/legal-basis", "/sparql",
     "/download/", "/ontology", "/shapes", "/concepts", "/concepts/rank", "/dataset", "/validation", "/sources",
-    "/search", "/search?q=kabul", "/docs", "/doc/nation/DEU", "/doc/mission/rsm",
+    "/search", "/search?q=kabul", "/docs", "/map", "/timeline", "/doc/nation/DEU", "/doc/mission/rsm",
     "/graph/identity", "/doc/source/nato-rsm-placemat-2020-02", "/doc/source/nato-rsm-placemat-2020-02/launch",
 ]  # fmt: skip
 HTML = {"accept": "text/html"}
@@ -136,6 +136,10 @@ def test_every_example_query_has_a_page_and_its_answer_in_formats(server: httpx.
     page = server.get(f"/queries/{name}", headers=HTML)
     assert page.status_code == 200
     json = server.get(f"/queries/{name}.json")
+    if "SERVICE" in server.get(f"/queries/{name}.rq").text:
+        assert json.status_code == 403  # the page says so, and shows the query all the same
+        assert "SERVICE may not reach" in page.text
+        return
     csv = server.get(f"/queries/{name}.csv")
     assert json.headers["content-type"] == "application/sparql-results+json"
     assert csv.headers["content-type"] == "text/csv; charset=utf-8"
@@ -144,6 +148,30 @@ def test_every_example_query_has_a_page_and_its_answer_in_formats(server: httpx.
     assert text.headers["content-type"].startswith("application/sparql-query")
     again = server.post("/sparql", content=text.content, headers={"content-type": "application/sparql-query"})
     assert again.content == json.content
+
+
+def test_the_data_behind_pages_come_as_json(server: httpx.Client) -> None:
+    places = server.get("/map.geojson")
+    assert places.headers["content-type"] == "application/geo+json"
+    kabul = next(f for f in places.json()["features"] if f["id"].endswith("/place/kabul"))
+    longitude, latitude = kabul["geometry"]["coordinates"]
+    assert 69 < longitude < 69.5
+    assert 34 < latitude < 35
+    assert kabul["properties"]["role"] == "hub"
+    assert server.get("/map", headers={"accept": "application/geo+json"}).content == places.content
+    timeline = server.get("/timeline.json").json()
+    assert {"events", "tenures", "figures", "posts"} <= set(timeline)
+    assert max(f["troops"] for f in timeline["figures"] if f["exact"]) == 17178
+    sources = server.get("/sources.json").json()
+    assert {d["reliability"] for d in sources} == {"primary", "secondary", "tertiary"}
+    assert server.get("/map.json").status_code == 404
+
+
+def test_the_map_and_the_timeline_are_drawn_with_links(server: httpx.Client) -> None:
+    assert 'href="/doc/place/mazar-e-sharif"' in server.get("/map", headers=HTML).text
+    timeline = server.get("/timeline", headers=HTML).text
+    assert 'href="/doc/tenure/commander-rsm--nicholson-john-w"' in timeline
+    assert "Nicholson" in timeline
 
 
 def test_things_are_found_by_name_code_and_in_other_languages(server: httpx.Client) -> None:
