@@ -50,6 +50,8 @@ class Files:
         return self._replies[name]
 
     def _sums(self) -> Reply:
+        if not self.by_name:  # asking for them writes the files, where that has not happened yet
+            return self._answer(b"", "text/plain; charset=utf-8", SUMS, "")
         content = (self._site.release.folder / SUMS).read_bytes()
         return self._answer(content, "text/plain; charset=utf-8", SUMS, "")
 

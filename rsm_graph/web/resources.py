@@ -122,9 +122,9 @@ def routes(site: Site) -> APIRouter:
     @router.get("/dataset.{ending}", include_in_schema=False)
     async def release(request: Request, ending: str = "") -> Response:
         graph = ox.NamedNode(dataset.iri("graph/dataset"))
-        triples = site.release.description
 
         def content(fmt: Format) -> Statements:
+            triples = site.release.description
             return _in_graph(triples, graph) if fmt.carries == "quads" else triples
 
         def page() -> bytes:
