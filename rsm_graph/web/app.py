@@ -86,9 +86,9 @@ class App:
         observer, side = self.observer, self._side
         request_id = observer.next_id()
         scope = side.entered(scope)
-        scope["rsm_graph.request_id"] = request_id.decode()
+        scope["rsm_graph.request_id"] = request_id
         hit = side.kept(scope)
-        extra = [(b"x-request-id", request_id), *([_FROM_MEMORY] if hit else ())]
+        extra = [(b"x-request-id", request_id.encode()), *([_FROM_MEMORY] if hit else ())]
         status = 0
         sent = 0
 

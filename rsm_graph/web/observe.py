@@ -13,9 +13,10 @@ import secrets
 import sys
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from starlette.types import Scope
@@ -65,10 +66,12 @@ class Observer:
         self._writer: threading.Thread | None = None
         self._kept: tuple[Kept, ...] = ()
         self._began = time.time()
+        self._second = 0
+        self._clock = ""
 
-    def next_id(self) -> bytes:
+    def next_id(self) -> str:
         """Return a new request id."""
-        return f"{self._start}-{next(self._ids):x}".encode()
+        return f"{self._start}-{next(self._ids):x}"
 
     def watch(self, *kept: Kept) -> None:
         """Report on these replies in memory from now on."""
@@ -77,33 +80,43 @@ class Observer:
     def request(self, scope: Scope, status: int, sent: int, seconds: float, hit: bool) -> None:
         """Count and log one request that has ended."""
         path: str = scope["path"]
-        route = path[1:].partition("/")[0].partition(".")[0] or "home"
-        if route not in _ROUTES and route != "home":
-            route = "other"
-        method = "HEAD" if scope.get("rsm_graph.bodiless") else scope["method"]
+        route = _route(path)
+        method = "HEAD" if "rsm_graph.bodiless" in scope else scope["method"]
         self._requests[route, method, status] += 1
         self._hits += hit
-        sums = self._seconds.setdefault(route, [0.0] * (len(_BUCKETS) + 2))
+        sums = self._seconds.get(route)
+        if sums is None:
+            sums = self._seconds[route] = [0.0] * (len(_BUCKETS) + 2)
         sums[-1] += seconds
-        sums[next((i for i, bound in enumerate(_BUCKETS) if seconds <= bound), len(_BUCKETS))] += 1
+        sums[bisect_left(_BUCKETS, seconds)] += 1
         slow = route == "sparql" and seconds >= self._settings.slow_query
-        client = scope.get("client")
-        record = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "level": "warning" if slow or status == 500 else "info",
-            "event": "slow query" if slow else "request",
-            "id": scope["rsm_graph.request_id"],
-            "client": client[0] if client else "",
-            "method": method,
-            "path": path,
-            "status": status,
-            "bytes": sent,
-            "ms": round(seconds * 1000, 2),
-            "kept": hit,
-        }
+        level = "warning" if slow or status == 500 else "info"
+        event = "slow query" if slow else "request"
+        peer = client[0] if (client := scope.get("client")) else ""
+        kept = "true" if hit else "false"
+        query = ""
         if self._settings.log_queries and scope["query_string"]:
-            record["query"] = scope["query_string"].decode("latin-1")
-        self._log(json.dumps(record, ensure_ascii=True))
+            text = json.dumps(scope["query_string"].decode("latin-1"))
+            query = f', "query": {text}'
+        request_id = scope["rsm_graph.request_id"]
+        plain = path.isascii() and path.isprintable() and '"' not in path and "\\" not in path
+        quoted = f'"{path}"' if plain else json.dumps(path)
+        # Written out by hand: json.dumps of the whole would cost more than the answer to a repeated query.
+        self._log(
+            f'{{"time": "{self._now()}", "level": "{level}", "event": "{event}", "id": "{request_id}", '
+            f'"client": "{peer}", "method": "{method}", '
+            f'"path": {quoted}, "status": {status}, "bytes": {sent}, '
+            f'"ms": {seconds * 1000:.2f}, "kept": {kept}{query}}}'
+        )
+
+    def _now(self) -> str:
+        """Return the time in ISO 8601 with milliseconds; the part down to the second is made once a second."""
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._clock}.{int((now - second) * 1000):03d}Z"
 
     def _log(self, line: str) -> None:
         # Lines are handed on together a few times a second: a write a request would cost more than the answer.
@@ -115,7 +128,7 @@ class Observer:
     def message(self, record: logging.LogRecord) -> None:
         """Log what a library has to say, such as the web server about a malformed request."""
         content = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "time": self._now(),
             "level": record.levelname.lower(),
             "event": "message",
             "logger": record.name,
@@ -200,6 +213,13 @@ class Observer:
         yield f"process_resident_memory_bytes {_resident()}"
         yield "# TYPE process_start_time_seconds gauge"
         yield f"process_start_time_seconds {self._began:.3f}"
+
+
+@lru_cache(maxsize=1024)
+def _route(path: str) -> str:
+    """Return the name under which requests for a path are counted."""
+    route = path[1:].partition("/")[0].partition(".")[0] or "home"
+    return route if route in _ROUTES or route == "home" else "other"
 
 
 def _head(name: str, kind: str, text: str) -> Iterator[str]:

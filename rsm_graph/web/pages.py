@@ -147,9 +147,8 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
             except InputError:
                 raise unknown(f"/queries/{name}") from None
         client = request.client.host if request.client else ""
-        asked = engine.Query(text.text, client=client, format=wanted.name)
         try:
-            answer: Response | None = await endpoint.answer(asked, wanted.media_type)
+            answer: Response | None = await endpoint.answer(sparql.Asked(text.text), "", wanted.name, client)
         except QueryRefused:  # SERVICE to an address that is not allowed here; the page shows the query all the same
             if ending:
                 raise
@@ -163,7 +162,9 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
                 table = views.solutions(site, json.loads(answer.content), 1000)
             return {"text": text, "table": table, "offered": offered, "refused": answer is None}
 
-        return await page_reply(site, "query.html", context)
+        page = await page_reply(site, "query.html", context)
+        page.keep = page.keep and isinstance(answer, Reply) and answer.keep
+        return page
 
     @router.get("/health/live", tags=["operation"], summary="Whether this process answers")
     async def live() -> Response:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Awaitable, Iterable
+from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import pyoxigraph as ox
@@ -44,6 +43,8 @@ _NOT_A_FUNCTION = re.compile(r"\b(NOW|RAND|UUID|STRUUID|SERVICE)\b", re.IGNORECA
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]*")
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ROWS_ON_A_PAGE = 1000
+_PATIENCE = 0.03
+"""Seconds of a query after which the server looks whether its client is still there."""
 
 _RESULT_FORMATS = {
     "json": "SPARQL_Results_JSON",
@@ -58,11 +59,12 @@ _RESULT_FORMATS = {
 """The names of formats in http://www.w3.org/ns/formats/ (SPARQL 1.1 Service Description, 3.2.8)."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A protocol request, read: the query, or none when the service description is wanted."""
+class Asked(NamedTuple):
+    """A protocol request, read: the query's text with the graphs of its dataset."""
 
-    query: Query | None
+    text: str
+    default_graphs: tuple[str, ...] = ()
+    named_graphs: tuple[str, ...] = ()
 
 
 class Endpoint:
@@ -91,46 +93,45 @@ class Endpoint:
             return options(METHODS)
         body = await read_body(scope, receive, self.site.settings.request_bytes, self.site.settings.request_timeout)
         asked = read(method, scope["query_string"], head(scope), body)
-        if asked.query is None:
+        if asked is None:
             if pinned:
                 raise HttpProblem(problems.BAD_REQUEST, "The parameter query is missing.")
             return self._description(accept, self.site.origin(scope))
         client = scope.get("client")
-        query = replace(asked.query, client=client[0] if client else "", format=pinned)
-        work = asyncio.ensure_future(self.answer(query, accept))
-        return await unless_gone(work, receive)
+        return await unless_gone(self.answer(asked, accept, pinned, client[0] if client else ""), receive)
 
-    async def answer(self, query: Query, accept: str) -> Response:
-        """Return the answer to a query: from memory, or from the engine.
+    async def answer(self, asked: Asked, accept: str, pinned: str = "", client: str = "") -> Response:
+        """Return the answer to a query: from memory, or from the engine. ``pinned`` is the name of a format.
 
         Raises :class:`~rsm_graph.errors.NotAcceptable` and whatever the engine raises.
         """
-        form = form_of(query.text)
-        if form is not None:
+        form = form_of(asked.text)
+        if form is None:
+            wanted = pinned  # a faulty query; the engine says what is wrong with it, and where
+        else:
             offered = SOLUTIONS if form in ("SELECT", "ASK") else TRIPLES
-            if query.format:
-                wanted = formats.by_name(query.format, offered)
+            if pinned:
+                wanted = formats.by_name(pinned, offered).name
             elif "html" in accept and negotiate(accept, (*offered, HTML)) is HTML:
-                return await self._page(query)
+                return await self._page(asked, offered, client)
             else:
-                wanted = negotiate(accept, offered)
-            query = replace(query, format=wanted.name)
-        # An unknown form is a faulty query; the engine says what is wrong with it, and where.
-        key = (query.text, query.default_graphs, query.named_graphs, query.format)
+                wanted = negotiate(accept, offered).name
+        key = (asked, wanted)
         kept = self._kept.get(key)
         if kept is not None:
             return kept
-        answer = await self.site.engine.evaluate(replace(query, accept=accept))
-        fixed = _NOT_A_FUNCTION.search(query.text) is None
+        answer = await self.site.engine.evaluate(
+            Query(asked.text, accept, asked.default_graphs, asked.named_graphs, client, wanted)
+        )
+        fixed = _NOT_A_FUNCTION.search(asked.text) is None
         reply = _answered(answer, fixed)
         if fixed and isinstance(reply, Reply):
             self._kept.put(key, reply)
         return reply
 
-    async def _page(self, query: Query) -> Response:
+    async def _page(self, asked: Asked, offered: tuple[Format, ...], client: str) -> Response:
         """Return the answer as a page."""
-        offered = SOLUTIONS if form_of(query.text) in ("SELECT", "ASK") else TRIPLES
-        reply = await self.answer(replace(query, format=offered[0].name), offered[0].media_type)
+        reply = await self.answer(asked, "", offered[0].name, client)
         table: views.Solutions | None = None
         text = ""
         if isinstance(reply, Reply):
@@ -139,7 +140,7 @@ class Endpoint:
             else:
                 text = reply.content.decode()
         body = await asyncio.to_thread(
-            self.site.render, "answer.html", query=query, table=table, text=text, offered=offered
+            self.site.render, "answer.html", query=asked, table=table, text=text, offered=offered
         )
         return Reply(body, "text/html; charset=utf-8", extra=[*DATA_HEADERS, *PAGE_HEADERS])
 
@@ -200,19 +201,31 @@ def _answered(answer: Answer, fixed: bool) -> Response:
     return Reply(answer.data, answer.media_type, extra=[*DATA_HEADERS, timing], cache=SHARED if fixed else NEVER)
 
 
-async def unless_gone(work: asyncio.Future[Response], receive: Receive) -> Response:
-    """Return the result of ``work``, and cancel it when the client leaves before."""
+async def unless_gone(work: Awaitable[Response], receive: Receive) -> Response:
+    """Return the result of ``work``, and cancel it when the client leaves before.
+
+    Whether the client is still there is looked at only when the work takes long: it costs as much as a short query.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    watcher: asyncio.Task[None] | None = None
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        work.cancel()
+        task.cancel()
 
-    watcher = asyncio.ensure_future(watch())
+    def begin() -> None:
+        nonlocal watcher
+        watcher = asyncio.ensure_future(watch())
+
+    timer = asyncio.get_running_loop().call_later(_PATIENCE, begin)
     try:
         return await work
     finally:
-        watcher.cancel()
+        timer.cancel()
+        if watcher is not None:
+            watcher.cancel()
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
@@ -251,8 +264,8 @@ def _too_large(limit: int) -> HttpProblem:
     )
 
 
-def read(method: str, query_string: bytes, fields: dict[bytes, bytes], body: bytes) -> Asked:
-    """Return what a protocol request asks for (SPARQL 1.1 Protocol, 2.1).
+def read(method: str, query_string: bytes, fields: dict[bytes, bytes], body: bytes) -> Asked | None:
+    """Return what a protocol request asks for (SPARQL 1.1 Protocol, 2.1); nothing: the service description.
 
     Raises :class:`HttpProblem` for a method, media type or parameter that the protocol does not know, and
     :class:`~rsm_graph.errors.QueryRefused` for SPARQL Update.
@@ -261,8 +274,8 @@ def read(method: str, query_string: bytes, fields: dict[bytes, bytes], body: byt
     if method in ("GET", "HEAD"):
         _check(in_address)
         if not in_address:
-            return Asked(None)
-        return Asked(_query(in_address))
+            return None
+        return _query(in_address)
     if method not in ("POST", "QUERY"):
         raise HttpProblem(
             problems.METHOD, f"{method} is not a method of this endpoint.", f"Use one of {METHODS}.",
@@ -280,12 +293,12 @@ def read(method: str, query_string: bytes, fields: dict[bytes, bytes], body: byt
             )
         in_body = parameters(body, "body")
         _check(in_body)
-        return Asked(_query(in_body))
+        return _query(in_body)
     _check(in_address)
     if any(name == "query" for name, _ in in_address):
         raise HttpProblem(problems.BAD_REQUEST, "The query stands both in the address and in the body.", "Send one.")
     text = _utf8(body, "body")
-    return Asked(_query([("query", text), *in_address]))
+    return _query([("query", text), *in_address])
 
 
 def _body_type(fields: dict[bytes, bytes]) -> str:
@@ -347,13 +360,13 @@ def _check(given: Iterable[tuple[str, str]]) -> None:
             raise HttpProblem(problems.BAD_REQUEST, f"The value of {name} is not an absolute IRI: {value[:200]!r}.")
 
 
-def _query(given: list[tuple[str, str]]) -> Query:
+def _query(given: list[tuple[str, str]]) -> Asked:
     texts = [value for name, value in given if name == "query"]
     if not texts:
         raise HttpProblem(problems.BAD_REQUEST, "The parameter query is missing.")
     if len(texts) > 1:
         raise HttpProblem(problems.BAD_REQUEST, f"The parameter query is given {len(texts)} times.", "Give it once.")
-    return Query(
+    return Asked(
         texts[0],
         default_graphs=tuple(value for name, value in given if name == "default-graph-uri"),
         named_graphs=tuple(value for name, value in given if name == "named-graph-uri"),
