@@ -353,10 +353,14 @@ def _properties(site: Site, statements: Iterable[Statement], columns: Sequence[s
             iri,
             property_label(site, iri),
             site.short(iri),
-            tuple(sorted((_value(site, s) for s in grouped[iri]), key=lambda v: (v.coarser, v.shown.key))),
+            tuple(sorted((_value(site, s) for s in grouped[iri]), key=_by_language)),
         )
         for iri in sorted(grouped, key=order)
     )
+
+
+def _by_language(value: Value) -> tuple[bool, bool, str]:
+    return value.coarser, value.shown.language not in ("", "en"), value.shown.key
 
 
 def property_label(site: Site, iri: str) -> str:
@@ -511,7 +515,7 @@ def solutions(site: Site, answer: dict[str, Any], limit: int) -> Solutions:
 def _binding(site: Site, value: dict[str, str]) -> Shown:
     if value["type"] == "uri":
         shown = _named(site, value["value"])
-        short = site.short(value["value"])
+        short = site.short(value["value"]).removeprefix(site.release.dataset.iri("id/"))
         return Shown(short if not shown.external else shown.text, shown.href, shown.external, title=value["value"])
     if value["type"] == "bnode":
         return Shown(f"_:{value['value']}")
