@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import http.client
 import itertools
+import re
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,9 @@ from tests.bench.servers import Server, ours, oxigraph, rdflib_endpoint
 _LUA = Path(__file__).with_name("load.lua")
 _ACCEPT = "application/sparql-results+json, text/turtle;q=0.9"
 _NUMBERS = itertools.count(int(time.time()) % 1_000_000 * 1000)
+
+
+Starter = Callable[[Path], contextlib.AbstractContextManager[Server]]
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,8 @@ def main() -> None:
             for starter in starters:
                 with starter(options.release) as server:
                     starts.setdefault(server.name, []).append(server.started)
-        servers = [stack.enter_context(starter(options.release)) for starter in starters]
+        running = stack.enter_context(contextlib.ExitStack())
+        servers = [running.enter_context(starter(options.release)) for starter in starters]
         table = Table([server.name for server in servers])
         table.row(
             "start to first answer", {k: statistics.median(v) for k, v in starts.items()}, "s", less_is_better=True
@@ -179,7 +184,8 @@ def main() -> None:
         _throughput(table, servers, files, options.seconds, options.rounds)
         dumped = [server for server in servers if server.dump]
         table.row("dump, N-Triples", in_turn(dumped, options.rounds, lambda s: dump(s, options.seconds)), "/s")
-        _beside_runaways(table, servers, files["light"], options.seconds)
+        running.close()
+        _beside_runaways(table, starters, options.release, files["light"], options.seconds)
 
 
 def _throughput(table: Table, servers: list[Server], files: dict[str, Path], seconds: int, rounds: int) -> None:
@@ -215,28 +221,28 @@ def _throughput(table: Table, servers: list[Server], files: dict[str, Path], sec
     print(f"\nFailed requests: {failed}\n", file=sys.stderr)
 
 
-def _beside_runaways(table: Table, servers: list[Server], queries: Path, seconds: int) -> None:
-    for number in (0, 1, 4, 8):
-        medians: dict[str, float] = {}
-        tails: dict[str, float] = {}
-        idle: dict[str, float] = {}
-        failures: dict[str, int] = {}
-        # One runaway stops rdflib-endpoint for half a minute.
-        asked = [server for server in servers if number <= 1 or server.name != "rdflib-endpoint"]
-        for server in asked:
-            runaways = Runaways(server, number)
-            load = wrk(server.sparql, queries, "cold", 1, seconds)
-            runaways.leave()
-            medians[server.name], tails[server.name], failures[server.name] = load.median, load.p99, load.failed
-            if number:
-                time.sleep(1)
-                idle[server.name] = processor_use(server.pid, 0.5)
-        beside = f"light mix, cold, 1 connection, beside {number} runaways"
-        table.row(f"{beside}: median", medians, "ms", less_is_better=True)
-        table.row(f"{beside}: 99th percentile", tails, "ms", less_is_better=True)
-        if number:
-            table.row(f"processors in use 1 s after {number} runaways have left", idle, "", less_is_better=True)
-        print(f"beside {number} runaways failed: {failures}", file=sys.stderr)
+def _beside_runaways(table: Table, starters: Iterable[Starter], release: Path, queries: Path, seconds: int) -> None:
+    """Measure each server alone: one that does not stop what its clients have left would burden the others."""
+    rows: dict[str, dict[str, float]] = {}
+    for starter in starters:
+        for number in (0, 1, 4, 8):
+            with starter(release) as server:
+                if number > 1 and server.name == "rdflib-endpoint":
+                    # One runaway stops it for half a minute.
+                    continue
+                runaways = Runaways(server, number)
+                load = wrk(server.sparql, queries, "cold", 1, seconds)
+                runaways.leave()
+                beside = f"light mix, cold, 1 connection, beside {number} runaways"
+                rows.setdefault(f"{beside}: median", {})[server.name] = load.median
+                rows.setdefault(f"{beside}: 99th percentile", {})[server.name] = load.p99
+                if number:
+                    time.sleep(1)
+                    left = f"processors in use 1 s after {number} runaways have left"
+                    rows.setdefault(left, {})[server.name] = processor_use(server.pid, 0.5)
+                print(f"{server.name} beside {number} runaways: {load.failed} failed", file=sys.stderr)
+    for label, found in sorted(rows.items(), key=lambda row: [int(n) for n in re.findall(r"(\d+) runaways", row[0])]):
+        table.row(label, found, "" if label.startswith("processors") else "ms", less_is_better=True)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def rdflib_endpoint(release: Path) -> Iterator[Server]:
     port = _free_port()
     data = str(release / "rsm-graph.nt")
     command = [_program("rdflib-endpoint"), "serve", "--host", "127.0.0.1", "--port", str(port), data]
-    with _running("rdflib-endpoint", command, port, "/sparql", "", {}) as server:
+    with _running("rdflib-endpoint", command, port, "/", "", {}) as server:
         yield server
 
 
