@@ -133,6 +133,8 @@ class Evaluator(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """The process has ended, or is ending; the parent tells how."""
         self._transport = None
+        if self in self.pool.idle:
+            self.pool.idle.remove(self)
         self.pool.connection_lost(self)
 
     @property
