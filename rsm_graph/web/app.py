@@ -64,6 +64,32 @@ class App:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
+    def at_once(
+        self, target: bytes, fields: dict[bytes, bytes], client: tuple[str, int] | None
+    ) -> tuple[bytes, bytes] | None:
+        """Return head and body of the answer to a GET when it is kept; the protocol then sends it by itself.
+
+        ``target`` is the request target as sent. The head lacks its last empty line; see
+        :meth:`~rsm_graph.web.replies.Reply.wire`.
+        """
+        started = time.perf_counter()
+        reply = self._side.replies.get((target, fields.get(b"accept"), fields.get(b"host")))
+        wire = reply.wire(fields.get(b"accept-encoding", b"")) if reply else None
+        if reply is None or wire is None:
+            return None
+        head, body = wire
+        request_id = self.observer.next_id()
+        path, _, query = target.partition(b"?")
+        scope = {
+            "path": self._side.path(path).decode("latin-1"),
+            "query_string": query,
+            "method": "GET",
+            "client": client,
+            "rsm_graph.request_id": request_id,
+        }
+        self.observer.request(scope, reply.status_code, len(body), time.perf_counter() - started, True)
+        return b"%sx-request-id: %s\r\nserver-timing: kept\r\n" % (head, request_id.encode()), body
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
@@ -114,9 +140,10 @@ class _Side:
     """Everything that belongs to one release."""
 
     def __init__(self, site: Site, observer: Observer) -> None:
-        self._kept = Kept(site.settings.cache_bytes // 2)
+        self.replies = Kept(site.settings.cache_bytes // 2)
+        """Replies by request target, Accept and Host."""
         answers = Kept(site.settings.cache_bytes // 2)
-        observer.watch(self._kept, answers)
+        observer.watch(self.replies, answers)
         endpoint = sparql.Endpoint(site, answers)
         self._endpoint = ServerErrorMiddleware(endpoint, handler=lambda r, e: _problem(r.scope, e, site))
         self._pages = _pages(site, endpoint, observer)
@@ -124,28 +151,37 @@ class _Side:
 
     def entered(self, scope: Scope) -> Scope:
         """Return the scope as everything behind here sees it: without a path prefix, HEAD as a GET without body."""
-        if self._prefixes:
-            self._strip_prefix(scope)
+        raw: bytes = scope["raw_path"]
+        if scope["method"] in ("GET", "HEAD"):
+            fields, query = head(scope), scope["query_string"]
+            target = raw + b"?" + query if query else raw
+            scope["rsm_graph.key"] = target, fields.get(b"accept"), fields.get(b"host")
+        path = self.path(raw)
+        if path is not raw:
+            scope["path"] = scope["path"][len(raw) - len(path) :] or "/"
+            scope["raw_path"] = path or b"/"
         if scope["method"] == "HEAD":
             # A copy, because the server itself looks at the method when the answer is sent.
             return {**scope, "method": "GET", "rsm_graph.bodiless": True}
         return scope
 
+    def path(self, raw: bytes) -> bytes:
+        """Return a path without the prefix that a proxy, or the base IRI, has put before it."""
+        for prefix in self._prefixes:
+            if raw == prefix or raw.startswith(prefix + b"/"):
+                return raw[len(prefix) :]
+        return raw
+
     def kept(self, scope: Scope) -> Reply | None:
         """Return the reply that an equal request had, if it is kept."""
-        if scope["method"] != "GET":
-            return None
-        fields = head(scope)
-        key = (scope["raw_path"], scope["query_string"], fields.get(b"accept"), fields.get(b"host"))
-        scope["rsm_graph.key"] = key
-        return self._kept.get(key)
+        return self.replies.get(scope["rsm_graph.key"]) if "rsm_graph.key" in scope else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and keep the reply if it may serve again."""
         await self._dispatch(scope, receive, send)
         reply = scope.get("rsm_graph.reply")
         if reply is not None and reply.keep and "rsm_graph.key" in scope:
-            self._kept.put(scope["rsm_graph.key"], reply)
+            self.replies.put(scope["rsm_graph.key"], reply)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -155,14 +191,6 @@ class _Side:
             await sparql.options(_methods(path))(scope, receive, send)
         else:
             await self._pages(scope, receive, send)
-
-    def _strip_prefix(self, scope: Scope) -> None:
-        raw: bytes = scope["raw_path"]
-        for prefix in self._prefixes:
-            if raw == prefix or raw.startswith(prefix + b"/"):
-                scope["raw_path"] = raw[len(prefix) :] or b"/"
-                scope["path"] = scope["path"][len(prefix.decode()) :] or "/"
-                return
 
 
 def _pages(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> ASGIApp:

@@ -1,13 +1,19 @@
-"""HTTP/1.1 with bounds: uvicorn's fast parser, which by itself takes any head and waits for ever.
+"""HTTP/1.1 with bounds, and kept answers sent at once.
+
+uvicorn's fast parser by itself takes any head and waits for ever.
 
 Refused: a head of more than :data:`HEAD_BYTES` or :data:`HEAD_LINES` (431), none or several ``Host`` fields (400,
 RFC 9112, 3.2), a request that has not arrived within the deadline (408). A client that stops reading its answer is
 cut off after the same time.
+
+An application with a method ``at_once`` (see :class:`~rsm_graph.web.app.App`) is asked for the bytes of an answer
+before a task is made for the request: what is kept in memory goes out a third quicker.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 
 import httptools
@@ -19,6 +25,14 @@ HEAD_BYTES = 64 * 1024
 """Bytes of request line and header fields together; a query in an address has to fit in."""
 HEAD_LINES = 100
 """Header fields of one request."""
+
+AtOnce = Callable[[bytes, dict[bytes, bytes], tuple[str, int] | None], tuple[bytes, bytes] | None]
+
+_NOT_PLAIN = frozenset(
+    (b"content-length", b"transfer-encoding", b"expect", b"range", b"if-none-match", b"if-modified-since",
+     b"if-match", b"if-unmodified-since", b"if-range", b"upgrade")
+)  # fmt: skip
+"""Fields of requests that need more than the kept bytes."""
 
 
 def bounded(settings: Settings) -> type[asyncio.Protocol]:
@@ -36,6 +50,8 @@ class _BoundedHttp(HttpToolsProtocol):
         self._head_bytes = 0
         self._refusal = HTTPStatus.BAD_REQUEST
         self._unsent = 0
+        self._sent_at_once = False
+        self._at_once: AtOnce | None = getattr(self.app, "at_once", None)
         self._check = self.loop.call_later(self.seconds, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -59,6 +75,7 @@ class _BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        fields = dict(self.headers)
         size, hosts = len(self.url), 0
         for name, value in self.headers:
             size += len(name) + len(value) + 4
@@ -67,11 +84,47 @@ class _BoundedHttp(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
             self._refuse(HTTPStatus.BAD_REQUEST)
-        super().on_headers_complete()
+        self._sent_at_once = len(fields) == len(self.headers) and self._sends_at_once(fields)
+        if not self._sent_at_once:
+            super().on_headers_complete()
+
+    def _sends_at_once(self, fields: dict[bytes, bytes]) -> bool:
+        """Send the answer that the application keeps for this request; return whether there was one.
+
+        Only a plain GET over a connection that stays open, with no answer before it still under way.
+        """
+        parser, cycle = self.parser, self.cycle
+        if (
+            self._at_once is None
+            or parser.get_method() != b"GET"
+            or not fields.keys().isdisjoint(_NOT_PLAIN)
+            or parser.get_http_version() != "1.1"
+            or not parser.should_keep_alive()
+            or parser.should_upgrade()
+            or (cycle is not None and not cycle.response_complete)
+            or self.flow.write_paused
+        ):
+            return False
+        answer = self._at_once(self.url, fields, self.client)
+        if answer is None:
+            return False
+        head, body = answer
+        date = b"".join([b"%s: %s\r\n" % line for line in self.server_state.default_headers])
+        self.transport.write(b"%s%s\r\n%s" % (head, date, body))
+        return True
+
+    def on_body(self, body: bytes) -> None:
+        if not self._sent_at_once:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._began = None
-        super().on_message_complete()
+        if not self._sent_at_once:
+            super().on_message_complete()
+            return
+        self.server_state.total_requests += 1
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _refuse(self, status: HTTPStatus) -> None:
         self._refusal = status

@@ -15,6 +15,7 @@ from collections.abc import Hashable, Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
+from http import HTTPStatus
 
 import zstandard
 from starlette.responses import Response
@@ -93,6 +94,7 @@ class Reply(Response):
         self._common = common
         self._type = (b"content-type", content_type.encode()) if content_type else None
         self._variants: dict[str, tuple[bytes, list[Header]]] = {"": (body, self._fields("", len(body)))}
+        self._wires: dict[str, tuple[bytes, bytes]] = {}
 
     @property
     def size(self) -> int:
@@ -177,6 +179,21 @@ class Reply(Response):
             packed = await asyncio.to_thread(_packed, self.content, encoding)
         variant = self._variants[encoding] = packed, self._fields(encoding, len(packed))
         return variant
+
+    def wire(self, accepted: bytes) -> tuple[bytes, bytes] | None:
+        """Return the head (without its last empty line) and the body as they go over an HTTP/1.1 connection.
+
+        ``accepted`` is the request's ``Accept-Encoding``. Nothing when the form it asks for is not made yet.
+        """
+        encoding = preferred_encoding(accepted) if self._compressible else ""
+        found = self._wires.get(encoding)
+        if found is None and encoding in self._variants:
+            body, headers = self._variants[encoding]
+            status = HTTPStatus(self.status_code)
+            lines = [b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode())]
+            lines += [b"%s: %s\r\n" % line for line in headers]
+            found = self._wires[encoding] = b"".join(lines), body
+        return found
 
     def add_variant(self, encoding: str, body: bytes) -> None:
         """Take the compressed form from outside: a file that the build has written."""

@@ -69,6 +69,35 @@ def test_a_head_that_never_ends_is_refused(server: httpx.Client) -> None:
         assert answer(sock)[:12] in (b"HTTP/1.1 431", b"")
 
 
+def test_answers_to_pipelined_requests_come_in_order(server: httpx.Client) -> None:
+    kept = b"GET /queries/legal-basis.csv HTTP/1.1\r\nHost: pipeline\r\n\r\n"
+    fresh = b"GET /health/ready HTTP/1.1\r\nHost: pipeline\r\n\r\n"
+    last = b"GET /health/live HTTP/1.1\r\nHost: pipeline\r\nConnection: close\r\n\r\n"
+    with connection(server) as sock:
+        sock.sendall(kept)
+        assert b"200 OK" in sock.recv(65536)
+    for order in ([kept, fresh, kept], [fresh, kept, kept], [kept, kept, fresh], [fresh, fresh, kept]):
+        with connection(server) as sock:
+            sock.sendall(b"".join([*order, last]))
+            received = answer(sock)
+        heads = received.split(b"HTTP/1.1 ")[1:]
+        assert [b"text/csv" in part for part in heads] == [*(one is kept for one in order), False]
+        assert all(part.startswith(b"200") for part in heads)
+
+
+def test_a_kept_answer_is_the_same_as_a_fresh_one(server: httpx.Client) -> None:
+    query = {"query": "SELECT * { ?s a rsm:Spoke } ORDER BY ?s"}
+    fresh, kept = (server.get("/sparql", params=query) for _ in range(2))
+    assert kept.headers["server-timing"].endswith("kept")
+    assert kept.content == fresh.content
+    changing = {"date", "x-request-id", "server-timing"}
+    first, second = ({n: v for n, v in a.headers.items() if n not in changing} for a in (fresh, kept))
+    assert first == second
+    assert server.get("/sparql", params=query, headers={"if-none-match": kept.headers["etag"]}).status_code == 304
+    assert server.head("/sparql", params=query).content == b""
+    assert server.get("/sparql", params=query, headers={"connection": "close"}).content == fresh.content
+
+
 def test_a_host_that_lies_does_not_reach_a_page(server: httpx.Client) -> None:
     evil = server.get("/sitemap.xml", headers={"host": 'x"><script>'})
     assert "<script>" not in evil.text
