@@ -946,6 +946,14 @@ def test_answer_wikidata_links(ask: Ask) -> None:
     assert all(row["justification"].startswith("semapv:") for row in rows)
 
 
+def test_answer_links_to_check(ask: Ask) -> None:
+    open_links = column(ask("links-to-check"), "thing", "entity")
+    links = ask("wikidata-links")
+    assert set(open_links) == set(column([row for row in links if row["state"] == "unchecked"], "thing", "entity"))
+    confidences = [float(row["confidence"]) for row in ask("links-to-check")]
+    assert confidences == sorted(confidences)
+
+
 def test_answer_missing_links(ask: Ask) -> None:
     missing = {row["thing"] for row in ask("missing-links")}
     linked = {row["thing"] for row in ask("wikidata-links")}
