@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -152,19 +154,33 @@ def open_built(folder: Path) -> Dataset:
 
 
 def in_cache(key: str) -> Path:
-    """Return the folder of the user's cache for the release called ``key``, the oldest of the others deleted.
+    """Return the folder of the user's cache for the release called ``key``, and hold it until this process ends.
 
-    Where the cache cannot be written, a temporary folder takes its place.
+    The oldest releases that no process holds are deleted. Where the cache cannot be written, a temporary folder
+    takes its place.
     """
     cache = validation.cache_folder().parent / "releases"
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        older = sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_RELEASES:]
+        fcntl.flock(os.open(cache / f"{key}.lock", os.O_CREAT), fcntl.LOCK_SH)
+        folders = [path for path in cache.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        older = sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_RELEASES:]
+        for path in older:
+            _delete_unless_held(path)
     except OSError:
         return Path(tempfile.mkdtemp(prefix="rsm-graph-")) / key
-    for path in older:
-        shutil.rmtree(path, ignore_errors=True)
     return cache / key
+
+
+def _delete_unless_held(folder: Path) -> None:
+    lock = os.open(folder.with_name(f"{folder.name}.lock"), os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        pass  # a server is giving out its files
+    finally:
+        os.close(lock)
 
 
 def key_of_inputs(base_iri: str, root: Path | None) -> str:

@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -132,3 +134,20 @@ def test_a_release_takes_the_place_of_the_one_before(dataset: Dataset, built: re
     release.build(dataset, built.report, out)
     assert not (out / "left-over").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["dist"]
+
+
+def test_the_cache_keeps_what_a_server_gives_out(
+    built: release.Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = tmp_path / "rsm-graph" / "releases"
+    for number in range(release.KEPT_RELEASES + 3):
+        left = cache / f"left-{number}"
+        left.mkdir(parents=True)
+        os.utime(left, (number, number))
+    mine = release.in_cache("served")
+    shutil.copytree(built.folder, mine)
+    os.utime(mine, (0, 0))
+    release.in_cache("another")
+    assert mine.exists(), "the oldest, but held by this process"
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == release.KEPT_RELEASES + 1
