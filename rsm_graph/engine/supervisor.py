@@ -47,6 +47,8 @@ _VOLATILE = re.compile(r"\b(?:NOW|RAND|UUID|STRUUID|SERVICE)\b", re.IGNORECASE)
 _SNAKE = re.compile("(?<!^)(?=[A-Z])")
 _TICK = 0.02
 """Seconds between two looks at the clock; one timer for all queries costs each of them nothing."""
+_DYING = 0.05
+"""Seconds that a killed process may take to end."""
 _REBUILD_PAUSE = 1.0
 """Seconds between two attempts to replace a lost parent process."""
 
@@ -73,11 +75,11 @@ class _Job:
     spool: Spool
     state: State = "waiting"
     started: float = 0.0
-    """When it began in the short lane."""
+    """When it began, for the last time."""
     evaluator: Evaluator | None = None
     connects: bool = False
     """Whether it needs an evaluator of its own that may open a connection."""
-    retried: bool = False
+    retries: int = 0
     waiters: list[asyncio.Future[Answer]] = field(default_factory=list)
 
 
@@ -325,8 +327,8 @@ class Supervisor:
     def _run(self, job: _Job, lane: Literal["short", "long"]) -> None:
         assert self._pool is not None
         job.state = lane
+        job.started = time.monotonic()
         if lane == "short":
-            job.started = time.monotonic()
             self._short.add(job)
         else:
             self._long.add(job)
@@ -490,9 +492,11 @@ class Supervisor:
             self._counts.crashes += 1
             self._leave_lane(job)
             error = _end_of_evaluator(status)
-            if isinstance(error, Unavailable) and not job.retried and not self._closing:
+            # An evaluator that was dying when it was handed the query has not even begun.
+            begun = time.monotonic() - job.started > _DYING
+            if isinstance(error, Unavailable) and job.retries < (1 if begun else self.evaluators_wanted):
                 # Not the query's doing, as far as anybody can tell.
-                job.retried = True
+                job.retries += 1
                 job.spool = Spool(self._settings.spool_bytes)
                 job.state = "waiting"
                 self._waiting.push(job)

@@ -168,6 +168,7 @@ def test_an_evaluator_that_is_killed_in_the_middle_is_tried_once_more(started: S
     future = engine.submit(RUNAWAY)
     for _ in range(2):
         engine.until(lambda snapshot: snapshot.running == 1)
+        time.sleep(0.1)
         eventually(lambda: bool(busy(parent_of(engine))))
         (at_work,) = busy(parent_of(engine))
         at_work.kill()
