@@ -82,17 +82,17 @@ class Reply(Response):
         self._modified = modified.replace(microsecond=0) if modified else None
         self._etag = (etag or hashlib.blake2b(body, digest_size=12).hexdigest()) if status == 200 else ""
         self._compressible = _COMPRESSIBLE.match(content_type) is not None and len(body) >= _SMALL
-        common = [(name.lower().encode(), value.encode("latin-1")) for name, value in extra]
-        common.append((b"cache-control", cache.encode()))
+        common = [_line(*pair) for pair in extra]
+        common.append(_line("cache-control", cache))
         fields = ", ".join(filter(None, (vary, "Accept-Encoding" if self._compressible else "")))
         if fields:
-            common.append((b"vary", fields.encode()))
+            common.append(_line("vary", fields))
         if self._modified and status == 200:
             common.append((b"last-modified", format_datetime(self._modified, usegmt=True).encode()))
         if ranges:
             common.append((b"accept-ranges", b"bytes"))
         self._common = common
-        self._type = (b"content-type", content_type.encode()) if content_type else None
+        self._type = _line("content-type", content_type) if content_type else None
         self._variants: dict[str, tuple[bytes, list[Header]]] = {"": (body, self._fields("", len(body)))}
         self._wires: dict[str, tuple[bytes, bytes]] = {}
 
@@ -258,6 +258,11 @@ class Kept:
         while self._size > self._limit:
             _, (_, gone) = self._replies.popitem(last=False)
             self._size -= gone
+
+
+@lru_cache(maxsize=1024)
+def _line(name: str, value: str) -> Header:
+    return name.lower().encode(), value.encode("latin-1")
 
 
 @lru_cache(maxsize=256)

@@ -91,7 +91,8 @@ class Endpoint:
         method = scope["method"]
         if method == "OPTIONS":
             return options(METHODS)
-        body = await read_body(scope, receive, self.site.settings.request_bytes, self.site.settings.request_timeout)
+        bounds = self.site.settings.request_bytes, self.site.settings.request_timeout
+        body = b"" if method in ("GET", "HEAD") else await read_body(scope, receive, *bounds)
         asked = read(method, scope["query_string"], head(scope), body)
         if asked is None:
             if pinned:
@@ -233,7 +234,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) 
     length = head(scope).get(b"content-length", b"0")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
-    message = await receive() if scope["method"] not in ("GET", "HEAD") else {"body": b""}
+    message = await receive()
     if not message.get("more_body"):
         body: bytes = message.get("body", b"")
         if len(body) > limit:
