@@ -409,7 +409,8 @@ class SpawnedPool(Pool):
 
     def connection_lost(self, evaluator: Evaluator) -> None:
         """Find out how an evaluator has ended."""
-        self._begin(self._ended(evaluator))
+        if self.alive:
+            self._begin(self._ended(evaluator))
 
     async def _ended(self, evaluator: Evaluator) -> None:
         process = evaluator.process
