@@ -181,7 +181,8 @@ class _Side:
         await self._dispatch(scope, receive, send)
         reply = scope.get("rsm_graph.reply")
         if reply is not None and reply.keep and "rsm_graph.key" in scope:
-            self.replies.put(scope["rsm_graph.key"], reply)
+            key = scope["rsm_graph.key"]
+            self.replies.put(key, reply, sum(len(part) for part in key if part))
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]

@@ -31,6 +31,8 @@ _ROUTES = frozenset(
      "sources", "search", "browse", "wikidata", "health", "metrics", "static", "docs", "map", "timeline", "reconcile")
 )  # fmt: skip
 """First segments of paths that are counted by name; whatever else is asked for counts as one."""
+_LOGGED = 2000
+"""Characters of a path or a query that a log line holds."""
 _FLUSH_SECONDS = 0.2
 _LINES_AT_MOST = 20_000
 """Log lines that wait while standard error is stuck; what comes beyond them is dropped."""
@@ -79,8 +81,8 @@ class Observer:
 
     def request(self, scope: Scope, status: int, sent: int, seconds: float, hit: bool) -> None:
         """Count and log one request that has ended."""
-        path: str = scope["path"]
-        route = _route(path)
+        path: str = scope["path"][:_LOGGED]
+        route = _route(path[:40])
         method = "HEAD" if "rsm_graph.bodiless" in scope else scope["method"]
         self._requests[route, method, status] += 1
         self._hits += hit
@@ -96,7 +98,7 @@ class Observer:
         kept = "true" if hit else "false"
         query = ""
         if self._settings.log_queries and scope["query_string"]:
-            text = json.dumps(scope["query_string"].decode("latin-1"))
+            text = json.dumps(scope["query_string"][:_LOGGED].decode("latin-1"))
             query = f', "query": {text}'
         request_id = scope["rsm_graph.request_id"]
         plain = path.isascii() and path.isprintable() and '"' not in path and "\\" not in path

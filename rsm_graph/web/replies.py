@@ -247,9 +247,9 @@ class Kept:
         self._replies.move_to_end(key)
         return found[0]
 
-    def put(self, key: Hashable, reply: Reply) -> None:
-        """Keep a reply, unless it would take more than an eighth of all the room."""
-        size = reply.size
+    def put(self, key: Hashable, reply: Reply, key_size: int = 0) -> None:
+        """Keep a reply, unless it would take more than an eighth of all the room; a long key takes room too."""
+        size = reply.size + key_size
         if size > self._limit // 8:
             return
         old = self._replies.pop(key, None)

@@ -40,6 +40,11 @@ class Site:
         self.public = settings.public_url.rstrip("/")
         self.prefix = urlsplit(self.public).path
 
+    @property
+    def described(self) -> bool:
+        """Whether pages can tell of the data: not so for files that went straight into the engine."""
+        return bool(self.release.dataset.quads)
+
     @cached_property
     def queries(self) -> dict[str, project.Text]:
         """The example queries by name."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import pyoxigraph as ox
@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 from rsm_graph import catalog, formats
 from rsm_graph.engine import Answer, Query
 from rsm_graph.engine.screen import form_of
-from rsm_graph.errors import QueryRefused, RsmGraphError
+from rsm_graph.errors import QueryRefused, QueryStopped, RsmGraphError
 from rsm_graph.formats import SOLUTIONS, TRIPLES, Format
-from rsm_graph.namespaces import VOCABULARIES
+from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES
 from rsm_graph.negotiation import negotiate
 from rsm_graph.web import problems, views
 from rsm_graph.web.problems import HttpProblem
@@ -97,7 +97,7 @@ class Endpoint:
         if asked is None:
             if pinned:
                 raise HttpProblem(problems.BAD_REQUEST, "The parameter query is missing.")
-            return self._description(accept, self.site.origin(scope))
+            return await self._description(accept, self.site.origin(scope))
         client = scope.get("client")
         return await unless_gone(self.answer(asked, accept, pinned, client[0] if client else ""), receive)
 
@@ -127,7 +127,7 @@ class Endpoint:
         fixed = _NOT_A_FUNCTION.search(asked.text) is None
         reply = _answered(answer, fixed)
         if fixed and isinstance(reply, Reply):
-            self._kept.put(key, reply)
+            self._kept.put(key, reply, 4 * len(asked.text) + sum(map(len, asked.default_graphs + asked.named_graphs)))
         return reply
 
     async def _page(self, asked: Asked, offered: tuple[Format, ...], client: str) -> Response:
@@ -145,19 +145,40 @@ class Endpoint:
         )
         return Reply(body, "text/html; charset=utf-8", extra=[*DATA_HEADERS, *PAGE_HEADERS])
 
-    def _description(self, accept: str, origin: str) -> Reply:
+    async def _description(self, accept: str, origin: str) -> Reply:
         """Return the service description (SPARQL 1.1 Service Description), or the editor to a browser."""
         chosen = negotiate(accept, (*TRIPLES, HTML))
         if chosen is HTML:
-            body = self.site.render("sparql.html", text="", queries=self.site.queries.values())
+            examples = self.site.queries.values() if self.site.described else ()
+            body = self.site.render("sparql.html", queries=examples)
             return Reply(body, "text/html; charset=utf-8", extra=[*DATA_HEADERS, *PAGE_HEADERS])
-        body = formats.serialize(self._description_triples(f"{origin}/sparql"), chosen, self.site.names)
+        counts = self._counts() if self.site.described else await self._asked_counts()
+        triples = self._description_triples(f"{origin}/sparql", counts)
+        body = formats.serialize(triples, chosen, self.site.names)
         link = ("link", f'<{self.site.prefix}/dataset>; rel="describedby"')
         return Reply(body, chosen.content_type, extra=[*DATA_HEADERS, link, ("accept-query", QUERY_TYPE)])
 
-    def _description_triples(self, endpoint: str) -> list[ox.Triple]:
+    def _counts(self) -> dict[str, int]:
+        """Return the VoID figures of the default graph."""
+        triples = self.site.release.dataset.default_triples
+        return {
+            "triples": len(triples),
+            "entities": len(self.site.release.index.things),
+            "classes": len({t.object for t in triples if t.predicate.value == RDF_TYPE}),
+            "properties": len({t.predicate for t in triples}),
+        }
+
+    async def _asked_counts(self) -> dict[str, int]:
+        """Return what the engine counts; nothing when it has no time for that."""
+        query = Query("SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }", format="csv")
+        try:
+            answer = await self.site.engine.evaluate(query)
+        except QueryStopped:
+            return {}
+        return {"triples": int(answer.data.split()[1])}
+
+    def _description_triples(self, endpoint: str, counts: dict[str, int]) -> list[ox.Triple]:
         dataset = self.site.release.dataset
-        release = catalog.release_iri(dataset)
         sd = VOCABULARIES["sd"]
         count = 'void:triples "{}"^^xsd:nonNegativeInteger'.format
         formats_offered = " ".join(
@@ -169,14 +190,14 @@ class Endpoint:
         lines = [
             f"""<{endpoint}> a sd:Service ; sd:endpoint <{endpoint}> ; sd:supportedLanguage sd:SPARQL11Query ;
             sd:resultFormat {formats_offered} ; sd:defaultDataset <{endpoint}#dataset>{federated} .
-            <{endpoint}#dataset> a sd:Dataset ; dcterms:isVersionOf <{release}> ;
-            sd:defaultGraph <{endpoint}#default-graph> .
-            <{endpoint}#default-graph> a sd:Graph, void:Dataset ; {count(len(dataset.default_triples))} ;
-            void:entities "{len(self.site.release.index.things)}"^^xsd:nonNegativeInteger ;
-            void:classes "{len(self._objects_of_type)}"^^xsd:nonNegativeInteger ;
-            void:properties "{len({t.predicate for t in dataset.default_triples})}"^^xsd:nonNegativeInteger ;
-            void:uriSpace "{dataset.iri("id/")}" ."""
+            <{endpoint}#dataset> a sd:Dataset ; sd:defaultGraph <{endpoint}#default-graph> .
+            <{endpoint}#default-graph> a sd:Graph, void:Dataset ."""
         ]
+        for name, number in counts.items():
+            lines.append(f'<{endpoint}#default-graph> void:{name} "{number}"^^xsd:nonNegativeInteger .')
+        if self.site.described:
+            lines.append(f"<{endpoint}#dataset> dcterms:isVersionOf <{catalog.release_iri(dataset)}> .")
+            lines.append(f'<{endpoint}#default-graph> void:uriSpace "{dataset.iri("id/")}" .')
         # The passages are named graphs too, hundreds of them; they are found by asking for rsm:Passage.
         own = [name for name in dataset.graphs if name.startswith(dataset.iri("graph/"))]
         for name in own:
@@ -188,11 +209,6 @@ class Endpoint:
         prefixes = "".join(f"@prefix {name}: <{iri}> .\n" for name, iri in (self.site.names | {"sd": sd}).items())
         text = prefixes + "\n".join(lines)
         return [q.triple for q in formats.parse(text.encode(), formats.by_name("ttl"), "service description")]
-
-    @property
-    def _objects_of_type(self) -> set[Any]:
-        kind = ox.NamedNode(VOCABULARIES["rdf"] + "type")
-        return {t.object for t in self.site.release.dataset.default_triples if t.predicate == kind}
 
 
 def _answered(answer: Answer, fixed: bool) -> Response:

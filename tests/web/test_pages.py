@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -31,6 +32,9 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.loads: list[str] = []
         self.styles = 0
+        self.headings: list[int] = []
+        self.labels: list[str] = []
+        self.fields: list[dict[str, str | None]] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -45,6 +49,14 @@ class Page(HTMLParser):
             self.loads.append(str(values["src"]))
         if tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload"):
             self.loads.append(str(values["href"]))
+        if re.fullmatch(r"h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag == "label":
+            self.labels.append(str(values.get("for")))
+        if tag in ("input", "textarea", "select") and values.get("type") != "hidden":
+            self.fields.append(values)
+        if tag == "img":
+            assert "alt" in values
         self.styles += "style" in values or tag == "style"
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -71,6 +83,8 @@ def test_a_page_is_sound_and_asks_nothing_of_anybody_else(server: httpx.Client, 
     assert re.search(r"<title>[^<]+</title>", answer.text)
     assert answer.text.count("<h1") == 1
     assert '<html lang="en">' in answer.text
+    assert all(after - before <= 1 for before, after in itertools.pairwise(page.headings)), page.headings
+    assert all(field.get("id") in page.labels or field.get("aria-label") for field in page.fields)
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy

@@ -43,6 +43,13 @@ def test_what_is_kept_stays_within_its_bound() -> None:
     assert kept.get("large") is None
 
 
+def test_long_keys_take_room_too() -> None:
+    kept = Kept(100_000)
+    for number in range(100):
+        kept.put("x" * 9000 + str(number), Reply(b"x", "text/plain"), 9000)
+    assert len(kept) < 12
+
+
 def test_the_least_recently_used_goes_first() -> None:
     kept = Kept(60_000)
     reply = Reply(b"x" * 5000, "application/octet-stream")

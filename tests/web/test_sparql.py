@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -11,6 +13,7 @@ import pytest
 
 from rsm_graph import formats
 from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES
+from tests.conftest import serving
 
 ASK = "ASK {}"
 SELECT = "SELECT ?mission WHERE { ?mission a rsm:Mission } ORDER BY ?mission"
@@ -302,3 +305,16 @@ def test_literals_come_out_as_they_stand_in_the_data(server: httpx.Client) -> No
     binding = json.loads(server.get("/sparql", params={"query": query}).text)["results"]["bindings"][0]
     assert binding["troops"]["value"] == "8000"
     assert binding["troops"]["datatype"].endswith("#nonNegativeInteger")
+
+
+def test_other_files_are_served_without_pages_about_their_things(tmp_path: Path) -> None:
+    data = tmp_path / "data.ttl"
+    data.write_text("<http://example.org/a> a <http://example.org/C> ; <http://example.org/p> 1 .", encoding="utf-8")
+    with serving("--data", str(data)) as client:
+        description = client.get("/sparql", headers={"accept": "application/n-triples"}).text
+        assert re.search(r'void#triples> "2"\^\^', description)
+        home = client.get("/", headers={"accept": "text/html"})
+        assert "<textarea" in home.text
+        assert "Contributions" not in home.text
+        for address in ("/browse", "/sources", "/search?q=a", "/dataset", "/validation", "/map", "/timeline", "/docs"):
+            assert client.get(address, headers={"accept": "text/html"}).status_code == 200, address
