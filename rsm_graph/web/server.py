@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -168,6 +169,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
+        gc.collect()
+        gc.freeze()  # the release stays for good; a full collection over it would hold up requests for 0.1 s
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._go(self._reload()))
         if self._watched:
             self._go(self._watch(self._watched))
