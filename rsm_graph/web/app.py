@@ -4,7 +4,7 @@
 
     App            request id, log, metrics, path prefix; replies kept in memory
     ├── /sparql    web.sparql.Endpoint, plain ASGI
-    └── the rest   FastAPI: web.resources, web.pages, web.downloads, web.reconcile
+    └── the rest   web.routing: FastAPI with web.resources, web.pages, web.downloads, web.reconcile
 """
 
 from __future__ import annotations
@@ -13,22 +13,17 @@ import asyncio
 import logging
 import time
 
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rsm_graph import __version__
 from rsm_graph.engine import Engine, Source
 from rsm_graph.errors import RsmGraphError
 from rsm_graph.release import Release
 from rsm_graph.settings import Settings
-from rsm_graph.web import downloads, pages, problems, reconcile, resources, sparql
+from rsm_graph.web import problems, sparql
 from rsm_graph.web.observe import LogHandler, Observer
-from rsm_graph.web.problems import HttpProblem
 from rsm_graph.web.replies import Kept, Reply, head
 from rsm_graph.web.site import Site
 
@@ -54,7 +49,8 @@ class App:
 
         Raises as :meth:`~rsm_graph.engine.Engine.reload`; the old release is then served on.
         """
-        side = await asyncio.to_thread(_Side, Site(release, self._engine, self._settings), self.observer)
+        side = _Side(Site(release, self._engine, self._settings), self.observer)
+        await side.pages()
         await self._engine.reload(source)
         self._side = side
 
@@ -100,8 +96,10 @@ class App:
         handler = LogHandler(self.observer)
         if not logging.getLogger().handlers:  # else somebody has already said where logs go
             logging.getLogger().addHandler(handler)
+        making = asyncio.ensure_future(self._side.pages())
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        making.cancel()
         await self._engine.close()
         logging.getLogger().removeHandler(handler)
         self.observer.close()
@@ -144,10 +142,16 @@ class _Side:
         """Replies by request target, Accept and Host."""
         answers = Kept(site.settings.cache_bytes // 2)
         observer.watch(self.replies, answers)
-        endpoint = sparql.Endpoint(site, answers)
-        self._endpoint = ServerErrorMiddleware(endpoint, handler=lambda r, e: _problem(r.scope, e, site))
-        self._pages = _pages(site, endpoint, observer)
+        self._site = site
+        self._observer = observer
+        self._endpoint = sparql.Endpoint(site, answers)
+        self._guarded = ServerErrorMiddleware(self._endpoint, handler=self._unexpected)
+        self._pages: asyncio.Future[ASGIApp] | None = None
         self._prefixes = tuple(prefix.encode() for prefix in site.prefixes_in_path)
+
+    async def _unexpected(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 (it is logged)
+        problem = problems.unexpected(request.scope.get("rsm_graph.request_id", ""))
+        return problems.reply(problem, request.headers.get("accept", ""), self._site)
 
     def entered(self, scope: Scope) -> Scope:
         """Return the scope as everything behind here sees it: without a path prefix, HEAD as a GET without body."""
@@ -187,60 +191,18 @@ class _Side:
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if path == "/sparql" or (path.startswith("/sparql.") and "/" not in path[8:]):
-            await self._endpoint(scope, receive, send)
-        elif scope["method"] == "OPTIONS":
-            await sparql.options(_methods(path))(scope, receive, send)
+            await self._guarded(scope, receive, send)
         else:
-            await self._pages(scope, receive, send)
+            pages = await self.pages()
+            await pages(scope, receive, send)
 
+    async def pages(self) -> ASGIApp:
+        """Return the application of the pages, made beside the event loop when it is first wanted."""
+        if self._pages is None:
+            self._pages = asyncio.ensure_future(asyncio.to_thread(self._make_pages))
+        return await asyncio.shield(self._pages)  # a client that leaves must not take it along
 
-def _pages(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> ASGIApp:
-    app = FastAPI(
-        title=site.title or "rsm-graph",
-        version=__version__,
-        summary="Linked data over HTTP: descriptions of things, SPARQL, downloads.",
-        license_info={"name": "CC BY 4.0", "url": "https://creativecommons.org/licenses/by/4.0/"},
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
-        default_response_class=Response,
-    )
-    routers = (resources.routes(site), pages.routes(site, endpoint, observer), downloads.routes(site))
-    for router in (*routers, reconcile.routes(site)):
-        app.include_router(router)
+    def _make_pages(self) -> ASGIApp:
+        from rsm_graph.web.routing import pages_app  # see there why not at the top
 
-    async def translate(request: Request, error: Exception) -> Response:
-        return _problem(request.scope, error, site)
-
-    for kind in (RsmGraphError, HTTPException, RequestValidationError, Exception):
-        app.add_exception_handler(kind, translate)
-    return app
-
-
-def _methods(path: str) -> str:
-    """Return the methods that an address takes, the endpoint's aside."""
-    return reconcile.METHODS.get(path, "GET, HEAD, OPTIONS")
-
-
-def _problem(scope: Scope, error: Exception, site: Site) -> Response:
-    """Translate an error, the framework's own included."""
-    accept = head(scope).get(b"accept", b"").decode("latin-1")
-    if isinstance(error, RsmGraphError):
-        return problems.reply(error, accept, site)
-    if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        where = " ".join(str(part) for part in first["loc"])
-        return problems.reply(HttpProblem(problems.BAD_REQUEST, f"{where}: {first['msg']}."), accept, site)
-    if isinstance(error, HTTPException) and error.status_code == 405:
-        allowed = _methods(scope["path"])
-        problem = HttpProblem(
-            problems.METHOD, f"{scope['method']} is not a method of this address.", f"Use one of {allowed}.",
-            extra=[("allow", allowed)],
-        )  # fmt: skip
-        return problems.reply(problem, accept, site)
-    if isinstance(error, HTTPException) and error.status_code == 404:
-        return problems.reply(resources.unknown(scope["path"]), accept, site)
-    told = f"Request {scope.get('rsm_graph.request_id', '')} met an error on this server."
-    problem = HttpProblem(problems.UNEXPECTED, told, "The server's log has the details under this number.")
-    return problems.reply(problem, accept, site)
+        return pages_app(self._site, self._endpoint, self._observer)

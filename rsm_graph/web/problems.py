@@ -74,6 +74,12 @@ def kind_of(error: errors.RsmGraphError) -> Kind:
     return next((kind for cls, kind in KINDS if isinstance(error, cls)), UNEXPECTED)
 
 
+def unexpected(request_id: str) -> HttpProblem:
+    """Return the problem of an error of this server itself; the log tells more under the request's number."""
+    told = f"Request {request_id} met an error on this server."
+    return HttpProblem(UNEXPECTED, told, "The server's log has the details under this number.")
+
+
 def reply(error: errors.RsmGraphError, accept: str, site: Site) -> Reply:
     """Return the answer for an error: a page if the client prefers HTML, else problem details."""
     kind = kind_of(error)

@@ -7,10 +7,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-import jinja2
 import pyoxigraph as ox
 from starlette.types import Scope
 
@@ -19,6 +18,9 @@ from rsm_graph.engine import Engine
 from rsm_graph.release import Release
 from rsm_graph.settings import Settings
 from rsm_graph.web.replies import head
+
+if TYPE_CHECKING:
+    import jinja2
 
 STATIC = project.PACKAGE / "web" / "static"
 TEMPLATES = project.PACKAGE / "web" / "templates"
@@ -131,6 +133,8 @@ class Site:
 
     @cached_property
     def _templates(self) -> jinja2.Environment:
+        import jinja2  # queries are answered without it, so it need not be waited for
+
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
             autoescape=True,
