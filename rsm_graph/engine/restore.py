@@ -30,6 +30,9 @@ _PICKS = ("MIN", "MAX", "SAMPLE")
 _DATASET = ("GRAPH", "FROM", "SERVICE")
 _QUOTED = re.compile('[",\r\n]')
 _NEVER = re.compile("(?!)")
+_COMPUTES = re.compile(r"values|as(?:[ \t\r\n]|#[^\r\n]*+)*+[?$]", re.IGNORECASE)
+"""Finds every place, and a few more, where a query may compute the value of a variable."""
+_VARIABLE = re.compile(r"[?$](\w+)")
 _BARE = {
     f"{XSD}integer": re.compile(r"[+-]?\d+"),
     f"{XSD}decimal": re.compile(r"[+-]?\d*\.\d+"),
@@ -153,6 +156,8 @@ def bound_by_data(text: str) -> set[str]:
     A variable behind AS is one of them only when what stands before AS is such a variable, or MIN, MAX or SAMPLE
     of one; a variable of a VALUES block never is.
     """
+    if not _COMPUTES.search(text):
+        return set(_VARIABLE.findall(text))
     stream = token_list(text)
     names = {token.text[1:] for token in stream if token.kind == "variable"}
     computed: set[str] = set()

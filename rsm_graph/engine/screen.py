@@ -59,6 +59,8 @@ _FIRST_WORD = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# Wherever FROM can stand before an IRI, and a little more; never a place that a token list would not give.
+_FROM = re.compile(r"from(?:[ \t\r\n]|#[^\r\n]*+)*+(?:<|named)")
 _DOCUMENT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -172,7 +174,7 @@ def screen(text: str, limits: Limits) -> Screened:
         len(text) <= limits.tokens
         and text.count("(") + text.count("{") + text.count("[") <= limits.depth
         and "service" not in lowered
-        and "from" not in lowered
+        and not _FROM.search(lowered)
     ):
         form = form_of(text)
         if form is not None:

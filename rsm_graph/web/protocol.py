@@ -6,15 +6,16 @@ Refused: a head of more than :data:`HEAD_BYTES` or :data:`HEAD_LINES` (431), non
 RFC 9112, 3.2), a request that has not arrived within the deadline (408). A client that stops reading its answer is
 cut off after the same time.
 
-An application with a method ``at_once`` (see :class:`~rsm_graph.web.app.App`) is asked for the bytes of an answer
-before a task is made for the request: what is kept in memory goes out a third quicker.
+An application with the methods ``at_once`` and ``soon`` (see :class:`~rsm_graph.web.app.App`) is asked for the bytes
+of an answer before ASGI begins: what is kept in memory, and queries, go out a third quicker.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
+from typing import Protocol
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -26,13 +27,36 @@ HEAD_BYTES = 64 * 1024
 HEAD_LINES = 100
 """Header fields of one request."""
 
-AtOnce = Callable[[bytes, dict[bytes, bytes], tuple[str, int] | None], tuple[bytes, bytes] | None]
+Work = Callable[[], Awaitable[tuple[bytes, Iterable[bytes]]]]
+_Ask = tuple[bytes, dict[bytes, bytes], tuple[str, int] | None]
+
+
+class Quick(Protocol):
+    """An application that answers plain requests beside ASGI."""
+
+    def at_once(self, *_: *_Ask) -> tuple[bytes, bytes] | None:
+        """Return head and body."""
+
+    def soon(self, *_: *_Ask) -> Work | None:
+        """Return what finds head and parts of the body."""
+
 
 _NOT_PLAIN = frozenset(
     (b"content-length", b"transfer-encoding", b"expect", b"range", b"if-none-match", b"if-modified-since",
      b"if-match", b"if-unmodified-since", b"if-range", b"upgrade")
 )  # fmt: skip
 """Fields of requests that need more than the kept bytes."""
+
+
+class _Cycle:
+    """What uvicorn asks of a request under way, for one that is answered here."""
+
+    def __init__(self) -> None:
+        self.response_started = False
+        self.response_complete = False
+        self.disconnected = False
+        self.keep_alive = True
+        self.message_event = asyncio.Event()
 
 
 def bounded(settings: Settings) -> type[asyncio.Protocol]:
@@ -50,12 +74,16 @@ class _BoundedHttp(HttpToolsProtocol):
         self._head_bytes = 0
         self._refusal = HTTPStatus.BAD_REQUEST
         self._unsent = 0
-        self._sent_at_once = False
-        self._at_once: AtOnce | None = getattr(self.app, "at_once", None)
+        self._own = False
+        """Whether the request under way is answered here, not by uvicorn."""
+        self._pending: asyncio.Task[None] | None = None
+        self._quick: Quick | None = self.app if hasattr(self.app, "at_once") else None
         self._check = self.loop.call_later(self.seconds, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._check.cancel()
+        if self._pending is not None:
+            self._pending.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -84,18 +112,18 @@ class _BoundedHttp(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
             self._refuse(HTTPStatus.BAD_REQUEST)
-        self._sent_at_once = len(fields) == len(self.headers) and self._sends_at_once(fields)
-        if not self._sent_at_once:
+        self._own = len(fields) == len(self.headers) and self._answers(fields)
+        if not self._own:
             super().on_headers_complete()
 
-    def _sends_at_once(self, fields: dict[bytes, bytes]) -> bool:
-        """Send the answer that the application keeps for this request; return whether there was one.
+    def _answers(self, fields: dict[bytes, bytes]) -> bool:
+        """Answer the request here if the application can; return whether it does.
 
         Only a plain GET over a connection that stays open, with no answer before it still under way.
         """
         parser, cycle = self.parser, self.cycle
         if (
-            self._at_once is None
+            self._quick is None
             or parser.get_method() != b"GET"
             or not fields.keys().isdisjoint(_NOT_PLAIN)
             or parser.get_http_version() != "1.1"
@@ -105,26 +133,55 @@ class _BoundedHttp(HttpToolsProtocol):
             or self.flow.write_paused
         ):
             return False
-        answer = self._at_once(self.url, fields, self.client)
-        if answer is None:
+        answer = self._quick.at_once(self.url, fields, self.client)
+        if answer is not None:
+            self.transport.write(b"%s%s\r\n%s" % (answer[0], self._date(), answer[1]))
+            return True
+        work = self._quick.soon(self.url, fields, self.client)
+        if work is None:
             return False
-        head, body = answer
-        date = b"".join([b"%s: %s\r\n" % line for line in self.server_state.default_headers])
-        self.transport.write(b"%s%s\r\n%s" % (head, date, body))
+        own = _Cycle()
+        self.cycle = own  # type: ignore[assignment]
+        self._pending = self.loop.create_task(self._send(work, own))
+        self.tasks.add(self._pending)
+        self._pending.add_done_callback(self.tasks.discard)
         return True
 
+    async def _send(self, work: Work, cycle: _Cycle) -> None:
+        """Send what ``work`` finds; :meth:`connection_lost` cancels it."""
+        write = self.transport.write
+        try:
+            head, parts = await work()
+            cycle.response_started = True
+            close = b"" if cycle.keep_alive else b"connection: close\r\n"
+            unsent = b"%s%s%s\r\n" % (head, close, self._date())
+            for part in parts:
+                if self.flow.write_paused:
+                    await self.flow.drain()
+                write(unsent + part)
+                unsent = b""
+            cycle.response_complete = True
+        finally:
+            self._pending = None
+            if not cycle.response_complete:
+                self.transport.abort()
+            elif not cycle.keep_alive:
+                self.transport.close()
+        self.on_response_complete()
+
+    def _date(self) -> bytes:
+        return b"".join([b"%s: %s\r\n" % line for line in self.server_state.default_headers])
+
     def on_body(self, body: bytes) -> None:
-        if not self._sent_at_once:
+        if not self._own:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._began = None
-        if not self._sent_at_once:
+        if not self._own:
             super().on_message_complete()
-            return
-        self.server_state.total_requests += 1
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        elif self._pending is None:
+            self.on_response_complete()
 
     def _refuse(self, status: HTTPStatus) -> None:
         self._refusal = status

@@ -189,11 +189,18 @@ class Reply(Response):
         found = self._wires.get(encoding)
         if found is None and encoding in self._variants:
             body, headers = self._variants[encoding]
-            status = HTTPStatus(self.status_code)
-            lines = [b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode())]
-            lines += [b"%s: %s\r\n" % line for line in headers]
-            found = self._wires[encoding] = b"".join(lines), body
+            found = self._wires[encoding] = _head(self.status_code, headers), body
         return found
+
+    async def sent(self, accepted: bytes) -> tuple[bytes, Iterable[bytes], int]:
+        """Return head, parts and length as :meth:`wire` does, making the form that is asked for."""
+        found = self.wire(accepted)
+        if found is None:
+            await self._compress(preferred_encoding(accepted))
+            found = self.wire(accepted)
+        assert found is not None
+        head, body = found
+        return head, (body,), len(body)
 
     def add_variant(self, encoding: str, body: bytes) -> None:
         """Take the compressed form from outside: a file that the build has written."""
@@ -221,6 +228,13 @@ class Spooled(Response):
             async for chunk in self._answer.chunks():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+    async def sent(self, accepted: bytes) -> tuple[bytes, Iterable[bytes], int]:  # noqa: ARG002 (see Reply.sent)
+        """Return head, parts and length as they go over an HTTP/1.1 connection."""
+        return _head(200, self._lines), self._answer.parts(), self._answer.length
+
+
+Sent = Reply | Spooled
 
 
 class Kept:
@@ -258,6 +272,11 @@ class Kept:
         while self._size > self._limit:
             _, (_, gone) = self._replies.popitem(last=False)
             self._size -= gone
+
+
+def _head(status: int, headers: Iterable[Header]) -> bytes:
+    lines = [b"HTTP/1.1 %d %s\r\n" % (status, HTTPStatus(status).phrase.encode())]
+    return b"".join([*lines, *(b"%s: %s\r\n" % line for line in headers)])
 
 
 @lru_cache(maxsize=1024)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
+import re
 import socket
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -98,6 +102,33 @@ def test_a_kept_answer_is_the_same_as_a_fresh_one(server: httpx.Client) -> None:
     assert server.get("/sparql", params=query, headers={"connection": "close"}).content == fresh.content
 
 
+def test_pipelined_queries_are_answered_in_order(server: httpx.Client) -> None:
+    def get(target: str, last: str = "") -> bytes:
+        return f"GET {target} HTTP/1.1\r\nHost: pipeline\r\nAccept: text/csv\r\n{last}\r\n".encode()
+
+    def query(number: int) -> str:
+        text = f"SELECT ({number} AS ?n) (COUNT(*) AS ?of) {{ ?s ?p ?o . FILTER (?p = ?o) }} # {time.time()}"
+        return f"/sparql?query={quote(text)}"
+
+    requests = [query(10), query(11), "/sparql?query=nonsense", query(12), "/health/live"]
+    with connection(server) as sock:
+        sock.sendall(b"".join([*map(get, requests), get(query(13), "Connection: close\r\n")]))
+        found = answer(sock)
+    assert [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", found)] == [200, 200, 400, 200, 200, 200]
+    assert re.findall(rb"\nn,of\r\n(\d+),", found) == [b"10", b"11", b"12", b"13"]
+
+
+def test_a_long_answer_comes_whole_over_a_connection_that_stays_open(server: httpx.Client) -> None:
+    query = "SELECT * { ?a ?p ?x . ?b ?q ?y } LIMIT 60000"
+    first = server.get("/sparql", params={"query": query}, headers={"accept": "text/csv"})
+    again = server.get("/sparql", params={"query": query}, headers={"accept": "text/csv", "connection": "close"})
+    assert first.headers["content-length"] == str(len(first.content))
+    assert len(first.content) > 8 * 2**20
+    assert len(list(csv.reader(io.StringIO(first.text)))) == 60_001
+    assert first.content == again.content
+    assert server.get("/health/live").status_code == 200
+
+
 def test_a_host_that_lies_does_not_reach_a_page(server: httpx.Client) -> None:
     evil = server.get("/sitemap.xml", headers={"host": 'x"><script>'})
     assert "<script>" not in evil.text
@@ -141,14 +172,18 @@ def test_a_thousand_idle_connections_harm_nobody(hasty: httpx.Client) -> None:
             sock.close()
 
 
-def test_a_client_that_leaves_ends_its_query(server: httpx.Client) -> None:
-    query = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . FILTER(?a != ?d) }"
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_client_that_leaves_ends_its_query(server: httpx.Client, method: str) -> None:
+    query = f"SELECT (COUNT(*) AS ?n) {{ ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . FILTER(?a != ?d) }} # {method}"
     with connection(server) as sock:
-        body = query.encode()
-        sock.sendall(
-            b"POST /sparql HTTP/1.1\r\nHost: a\r\nContent-Type: application/sparql-query\r\n"
-            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
-        )
+        if method == "GET":
+            sock.sendall(f"GET /sparql?query={quote(query)} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        else:
+            body = query.encode()
+            sock.sendall(
+                b"POST /sparql HTTP/1.1\r\nHost: a\r\nContent-Type: application/sparql-query\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
         time.sleep(0.4)
         assert "rsm_graph_queries_running 1" in server.get("/metrics").text
     deadline = time.monotonic() + 3

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 import httpx
 import pyoxigraph as ox
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rsm_graph import formats
 from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES
+from rsm_graph.web.problems import HttpProblem
+from rsm_graph.web.sparql import parameters
 from tests.conftest import serving
 
 ASK = "ASK {}"
@@ -318,3 +322,19 @@ def test_other_files_are_served_without_pages_about_their_things(tmp_path: Path)
         assert "Contributions" not in home.text
         for address in ("/browse", "/sources", "/search?q=a", "/dataset", "/validation", "/map", "/timeline", "/docs"):
             assert client.get(address, headers={"accept": "text/html"}).status_code == 200, address
+
+
+@given(st.lists(st.one_of(st.binary(max_size=4), st.sampled_from([b"%3D", b"%0a", b"%0D", b"%e2%82%ac", b"=", b"+"]))))
+def test_forms_are_decoded_as_the_standard_library_does(parts: list[bytes]) -> None:
+    raw = b"".join(parts).replace(b"&", b"")
+    decoded = unquote_to_bytes(raw.replace(b"+", b" "))
+    faulty = re.search(rb"%(?![0-9A-Fa-f]{2})", raw) is not None
+    try:
+        decoded.decode()
+    except UnicodeDecodeError:
+        faulty = True
+    if faulty:
+        with pytest.raises(HttpProblem):
+            parameters(b"a=" + raw, "body")
+    else:
+        assert parameters(b"a=" + raw, "body") == [("a", decoded.decode())]
