@@ -9,12 +9,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, Self, TypeVar, cast, overload
 
 import pyoxigraph as ox
 import zstandard
@@ -47,6 +48,27 @@ _MEDIA_TYPES = {f".{fmt.name}": fmt.media_type for fmt in (*formats.TRIPLES, *fo
 _MEDIA_TYPES |= {".json": "application/json"}
 
 
+_Value = TypeVar("_Value")
+
+
+class _once(cached_property[_Value]):
+    """A cached property that two threads do not compute both; Python's own has no lock since 3.12."""
+
+    def __init__(self, compute: Callable[[Any], _Value]) -> None:
+        super().__init__(compute)
+        self._alone = threading.RLock()
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> _Value: ...
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Any:
+        with self._alone:
+            return super().__get__(instance, owner)
+
+
 @dataclass(frozen=True)
 class Distribution:
     """One downloadable file: ``encoding`` is ``""``, ``"gzip"`` or ``"zstd"``, ``sha256`` hexadecimal."""
@@ -74,23 +96,23 @@ class Release:
         """SHA-256 (hexadecimal) of the canonical N-Quads of the whole dataset."""
         return self.dataset.hash
 
-    @cached_property
+    @_once
     def index(self) -> Index:
         """The dataset indexed by what its statements are about."""
         return Index(self.dataset)
 
-    @cached_property
+    @_once
     def search(self) -> Search:
         """The names of everything, to be searched by people and by reconciliation."""
         return Search.open(self.folder / SEARCH) if (self.folder / SEARCH).exists() else Search.of(self.index)
 
-    @cached_property
+    @_once
     def modified(self) -> datetime:
         """When the dataset was last changed, by its own description; the epoch where it does not say."""
         dates = self.index.values(self.dataset.iri("id/dataset/rsm"), VOCABULARIES["dcterms"] + "modified")
         return datetime.fromisoformat(max((d.value for d in dates), default="1970-01-01")).replace(tzinfo=UTC)
 
-    @cached_property
+    @_once
     def distributions(self) -> tuple[Distribution, ...]:
         """The downloadable files, as :data:`SUMS` lists them; the release is written now if it was not yet."""
         if not (self.folder / SUMS).exists():
@@ -98,7 +120,7 @@ class Release:
         lines = (line.split("  ", 1) for line in (self.folder / SUMS).read_text().splitlines())
         return tuple(_distribution(self.folder / name, digest) for digest, name in lines)
 
-    @cached_property
+    @_once
     def description(self) -> tuple[ox.Triple, ...]:
         """DCAT, VoID and PROV of this release with size and checksum of every file (which no dump can hold itself)."""
         graph = (quad.triple for quad in self.dataset.graphs.get(self.dataset.iri("graph/dataset"), ()))

@@ -9,6 +9,8 @@ import io
 import json
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -20,6 +22,7 @@ from rdflib.compare import isomorphic
 from rsm_graph import formats, release
 from rsm_graph.dataset import Dataset
 from rsm_graph.errors import InputError
+from rsm_graph.search import Search
 
 rdflib.NORMALIZE_LITERALS = False
 
@@ -151,3 +154,23 @@ def test_the_cache_keeps_what_a_server_gives_out(
     release.in_cache("another")
     assert mine.exists(), "the oldest, but held by this process"
     assert len([path for path in cache.iterdir() if path.is_dir()]) == release.KEPT_RELEASES + 1
+
+
+def test_two_who_ask_at_once_do_not_both_do_the_work(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def slow(index: object) -> Search:
+        time.sleep(0.2)
+        made.append(index)
+        return Search([], {})
+
+    monkeypatch.setattr(release.Search, "of", slow)
+    one = release.Release(dataset, release.checked(dataset, quick=True), tmp_path)
+    threads = [threading.Thread(target=lambda: one.search) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
