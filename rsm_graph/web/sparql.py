@@ -22,6 +22,7 @@ from rsm_graph.formats import SOLUTIONS, TRIPLES, Format
 from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES
 from rsm_graph.negotiation import negotiate
 from rsm_graph.web import problems, views
+from rsm_graph.web.apart import apart
 from rsm_graph.web.problems import HttpProblem
 from rsm_graph.web.replies import NEVER, SHARED, Kept, Reply, Sent, Spooled, head
 from rsm_graph.web.security import DATA_HEADERS, PAGE_HEADERS
@@ -43,6 +44,8 @@ _UPDATE_PARAMETERS = ("update", "using-graph-uri", "using-named-graph-uri")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]*")
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ROWS_ON_A_PAGE = 1000
+_PARAMETERS_AT_MOST = 5_000
+"""A form of a hundred thousand takes a third of a second to read."""
 _PATIENCE = 0.03
 """Seconds of a query after which the server looks whether its client is still there."""
 
@@ -156,9 +159,8 @@ class Endpoint:
                 table = views.solutions(self.site, json.loads(reply.content), _ROWS_ON_A_PAGE)
             else:
                 text = reply.content.decode()
-        body = await asyncio.to_thread(
-            self.site.render, "answer.html", query=asked, table=table, text=text, offered=offered
-        )
+        given = {"query": asked, "table": table, "text": text, "offered": offered}
+        body = await apart(lambda: self.site.render("answer.html", **given))
         return Reply(body, "text/html; charset=utf-8", extra=[*DATA_HEADERS, *PAGE_HEADERS])
 
     async def _description(self, accept: str, origin: str) -> Reply:
@@ -357,6 +359,8 @@ def _body_type(fields: dict[bytes, bytes]) -> str:
 def parameters(raw: bytes, where: str) -> list[tuple[str, str]]:
     """Return the parameters of ``application/x-www-form-urlencoded`` bytes, decoded strictly as UTF-8."""
     found = []
+    if raw.count(b"&") >= _PARAMETERS_AT_MOST:
+        raise HttpProblem(problems.TOO_LARGE, f"The {where} has more than {_PARAMETERS_AT_MOST:,} parameters.")
     for pair in raw.split(b"&"):
         if not pair:
             continue

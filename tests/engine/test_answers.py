@@ -188,8 +188,10 @@ def test_a_query_beyond_its_measures_is_refused(started: Any) -> None:
 
 def test_an_answer_says_whether_it_may_be_kept(engine: Running) -> None:
     assert not engine.ask(ONE).volatile
-    for expression in ("NOW()", "RAND()", "UUID()", "struuid()"):
+    for expression in ("NOW()", "RAND()", "UUID()", "struuid()", "NOW#\n()"):
         assert engine.ask(f"SELECT ({expression} AS ?x) {{}}").volatile
+    assert engine.ask("SELECT * { ?s ?p ?o } ORDER BYRAND() LIMIT 1").volatile
+    assert not engine.ask("SELECT * { ?s ?nowhere ?o } LIMIT 1").volatile
 
 
 def test_the_command_line_answers_as_the_server_does(engine: Running) -> None:
