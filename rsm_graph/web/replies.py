@@ -36,7 +36,7 @@ _SMALL = 860
 _LONG = 512 * 1024
 """Bytes from which work on a body leaves the event loop."""
 _COMPRESSIBLE = re.compile(r"text/|application/(?!gzip|zstd|octet-stream)|image/svg")
-_RANGE = re.compile(rb"bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(rb"bytes=(\d{0,18})-(\d{0,18})$")
 
 
 def head(scope: Scope) -> dict[bytes, bytes]:

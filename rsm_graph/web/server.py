@@ -138,6 +138,7 @@ class _Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             http=bounded(settings),
+            ws="none",  # else uvicorn hands WebSockets to the application, which knows none
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -169,6 +170,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
+        sys.setswitchinterval(0.001)  # a page being made elsewhere gives the sockets their turn sooner
         gc.collect()
         gc.freeze()  # the release stays for good; a full collection over it would hold up requests for 0.1 s
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._go(self._reload()))
