@@ -17,15 +17,16 @@ from rsm_graph.errors import QueryRefused, QuerySyntaxError, QueryTooLarge
 
 Form = Literal["SELECT", "ASK", "CONSTRUCT", "DESCRIBE"]
 
+# Possessive throughout, so that no text makes it try twice, and a string without an end takes no memory.
 _TOKEN = re.compile(
     r"""
     (?: [\ \t\r\n]++ | \#[^\r\n]*+ )*+
     (?:
-      (?P<iri> < (?: [^<>"{}|^`\\\x00-\x20] | \\u[0-9A-Fa-f]{4} | \\U[0-9A-Fa-f]{8} )* > )
-    | (?P<string> \"{3} (?: \"{0,2} (?: [^"\\] | \\. ) )* \"{3}
-                | '{3} (?: '{0,2} (?: [^'\\] | \\. ) )* '{3}
-                | " (?: [^"\\\r\n] | \\. )* "
-                | ' (?: [^'\\\r\n] | \\. )* ' )
+      (?P<iri> < (?: [^<>"{}|^`\\\x00-\x20]++ | \\u[0-9A-Fa-f]{4} | \\U[0-9A-Fa-f]{8} )*+ > )
+    | (?P<string> \"{3} (?: \"{0,2} (?: [^"\\]++ | \\. ) )*+ \"{3}
+                | '{3} (?: '{0,2} (?: [^'\\]++ | \\. ) )*+ '{3}
+                | " (?: [^"\\\r\n]++ | \\. )*+ "
+                | ' (?: [^'\\\r\n]++ | \\. )*+ ' )
     | (?P<quote> ["'] )
     | (?P<variable> [?$] \w+ )
     | (?P<run> (?: [^\W\d_] [\w.·-]* )? : (?: [\w:·.-] | %[0-9A-Fa-f]{2} | \\[_~.\-!$&'()*+,;=/?\#@%] )*
@@ -47,7 +48,6 @@ _CLOSING = {"(": ")", "{": "}", "[": "]"}
 _FORMS = ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE")
 _UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH")
 _PROLOGUE = {"BASE": ("iri",), "PREFIX": ("name", "iri"), "VERSION": ("string",)}
-# Possessive throughout, so that no text makes it try twice.
 _FIRST_WORD = re.compile(
     r"""
     (?: [\ \t\r\n]++ | \#[^\r\n]*+

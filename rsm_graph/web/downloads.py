@@ -88,6 +88,7 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/download/", summary="The distributions of this release")
     async def folder() -> Response:
+        await asyncio.to_thread(lambda: site.release.distributions)  # they may yet have to be written
         return await resources.page_reply(site, "downloads.html", lambda: {"files": files, "sums": SUMS})
 
     @router.get("/download", include_in_schema=False)

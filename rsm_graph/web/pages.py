@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from rsm_graph.errors import InputError, QueryRefused
 from rsm_graph.formats import SOLUTIONS, TRIPLES, Format
 from rsm_graph.negotiation import negotiate
 from rsm_graph.web import chronology, geography, overviews, problems, sparql, views
+from rsm_graph.web.apart import apart
 from rsm_graph.web.observe import Observer
 from rsm_graph.web.problems import HttpProblem
 from rsm_graph.web.replies import FOREVER, NEVER, Reply
@@ -76,7 +76,7 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
     @router.get("/search", tags=["pages"], summary="Things by name: a page or JSON")
     async def search(request: Request, q: str = Query("", max_length=200)) -> Response:
         chosen = negotiate(request.headers.get("accept", ""), (HTML, _JSON))
-        hits = overviews.search(site, q)
+        hits = await apart(lambda: overviews.search(site, q))
         if chosen is HTML:
             return await page_reply(site, "search.html", lambda: {"wanted": q, "hits": hits})
         results = [
@@ -95,7 +95,7 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
         chosen = negotiate(request.headers.get("accept", ""), offered) if not ending else offered[0]
         if chosen is HTML:
             return await page_reply(site, template, context)
-        return _json(await asyncio.to_thread(content), data.media_type)
+        return _json(await apart(content), data.media_type)
 
     @router.get("/sources", tags=["pages"], summary="The source documents by reliability: a page or JSON")
     @router.get("/sources.{ending}", include_in_schema=False)
@@ -194,21 +194,16 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
 
     @router.get("/sitemap.xml", tags=["operation"], summary="All pages, for crawlers")
     async def sitemap(request: Request) -> Response:
-        kinds = [f"/browse/{kind.name}" for kind in overviews.kinds(site)]
-        fixed = ["/", "/browse", "/queries", "/sparql", "/download/", "/ontology", "/shapes", "/concepts", "/dataset"]
-        paths = [
-            *fixed,
-            "/map",
-            "/timeline",
-            "/validation",
-            "/sources",
-            "/docs",
-            *kinds,
-            *(f"/queries/{name}" for name in site.queries),
-        ]
-        addresses = [f"{site.prefix}{path}" for path in paths] + [site.address(iri) for iri in index.things]
-        origin = site.origin(request.scope).removesuffix(site.prefix) if site.prefix else site.origin(request.scope)
-        body = site.render("sitemap.xml", addresses=addresses, origin=origin, modified=site.release.modified)
+        def made() -> bytes:
+            kinds = [f"/browse/{kind.name}" for kind in overviews.kinds(site)]
+            fixed = ["/", "/browse", "/queries", "/sparql", "/download/", "/ontology", "/shapes", "/concepts"]
+            fixed += ["/dataset", "/map", "/timeline", "/validation", "/sources", "/docs"]
+            paths = [*fixed, *kinds, *(f"/queries/{name}" for name in site.queries)]
+            addresses = [f"{site.prefix}{path}" for path in paths] + [site.address(iri) for iri in index.things]
+            origin = site.origin(request.scope).removesuffix(site.prefix)
+            return site.render("sitemap.xml", addresses=addresses, origin=origin, modified=site.release.modified)
+
+        body = await apart(made)
         return Reply(body, "application/xml", modified=site.release.modified, vary="")
 
     @router.get("/robots.txt", tags=["operation"], summary="What crawlers may read")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import html
 import io
@@ -20,6 +19,7 @@ from rsm_graph.reconcile import protocol, sheet
 from rsm_graph.reconcile.catalogue import Catalogue
 from rsm_graph.reconcile.matching import CLEAR, SURE
 from rsm_graph.web import problems
+from rsm_graph.web.apart import apart
 from rsm_graph.web.problems import HttpProblem
 from rsm_graph.web.replies import NEVER, Reply
 from rsm_graph.web.resources import page_reply, unknown
@@ -220,7 +220,7 @@ async def _form(site: Site, request: Request) -> dict[str, str]:
 
 async def _work(task: Callable[[], _Result]) -> _Result:
     """Run what may take long away from the sockets."""
-    return await asyncio.to_thread(_clear, task)
+    return await apart(lambda: _clear(task))
 
 
 def _clear(task: Callable[[], _Result]) -> _Result:

@@ -16,6 +16,7 @@ from rsm_graph.formats import QUADS, TRIPLES, Format
 from rsm_graph.namespaces import VOCABULARIES
 from rsm_graph.negotiation import negotiate
 from rsm_graph.web import diagram, overviews, problems, views
+from rsm_graph.web.apart import apart
 from rsm_graph.web.problems import HttpProblem
 from rsm_graph.web.replies import Reply
 from rsm_graph.web.security import DATA_HEADERS, PAGE_HEADERS
@@ -130,6 +131,7 @@ def routes(site: Site) -> APIRouter:
         def page() -> bytes:
             return site.render("dataset.html", view=overviews.release(site))
 
+        await asyncio.to_thread(lambda: site.release.description)  # its files may yet have to be written
         return await _document(site, request, "/dataset", ending, page, content, cite=dataset.iri("id/dataset/rsm"))
 
     @router.get("/.well-known/void", status_code=303, summary="Redirects to the description of the release")
@@ -173,7 +175,7 @@ def unknown(path: str) -> HttpProblem:
 
 async def page_reply(site: Site, template: str, context: Callable[[], dict[str, object]]) -> Reply:
     """Return a page that exists as HTML only, made out of the event loop's way."""
-    body = await asyncio.to_thread(lambda: site.render(template, **context()))
+    body = await apart(lambda: site.render(template, **context()))
     extra = [*DATA_HEADERS, *PAGE_HEADERS]
     return Reply(body, "text/html; charset=utf-8", extra=extra, modified=site.release.modified)
 
@@ -228,10 +230,10 @@ async def _document(
     if not pinned:
         extra.append(("content-location", f"{site.prefix}{stem}.{chosen.name}"))
     if chosen is HTML:
-        body, extra = await asyncio.to_thread(page), [*extra, *PAGE_HEADERS]
+        body, extra = await apart(page), [*extra, *PAGE_HEADERS]
     else:
         try:
-            body = await asyncio.to_thread(lambda: formats.serialize(content(chosen), chosen, site.names))
+            body = await apart(lambda: formats.serialize(content(chosen), chosen, site.names))
         except InputError as error:  # RDF/XML cannot carry everything
             raise NotAcceptable(error.message, error.remedy) from error
     modified = site.release.modified
