@@ -158,21 +158,44 @@ def build(dataset: Dataset, report: validation.Report, out: Path) -> Release:
     return Release(dataset, report, out)
 
 
-def open_built(folder: Path) -> Dataset:
-    """Return the dataset of a built release after comparing every file with its checksum.
+@dataclass(frozen=True)
+class Built:
+    """The dumps of a built release as they are on disk, each what its checksum says."""
+
+    base_iri: str
+    triples: bytes
+    """The default graph as N-Triples."""
+    quads: bytes
+    """The named graphs as N-Quads."""
+
+    def dataset(self) -> Dataset:
+        """Return the dataset of the release."""
+        quads = formats.parse(self.quads, formats.by_name("nq"), "rsm-graph.nq", rename=False)
+        return Dataset(self.base_iri, tuple(quads))
+
+    def source(self) -> Source:
+        """Return what an engine loads; known before the dataset is read."""
+        return Source(quads=self.triples + self.quads)
+
+
+def open_built(folder: Path) -> Built:
+    """Return the dumps of a built release after comparing every file with its checksum.
 
     Raises :class:`InputError` naming the file that is missing or is not what the release says.
     """
+    contents: dict[str, bytes] = {}
     try:
         for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
             digest, name = line.split("  ", 1)
-            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            contents[name] = (folder / name).read_bytes()
+            if hashlib.sha256(contents[name]).hexdigest() != digest:
                 raise InputError(f"{folder / name} is not the file that {SUMS} describes.", "Build the release again.")
-        base_iri = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["base_iri"]
+        base_iri = json.loads(contents[MANIFEST])["base_iri"]
+        return Built(base_iri, contents["rsm-graph.nt"], contents["rsm-graph.nq"])
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror}).", "Name a built release.") from error
-    quads = formats.parse(folder / "rsm-graph.nq", formats.by_name("nq"), str(folder / "rsm-graph.nq"), rename=False)
-    return Dataset(base_iri, tuple(quads))
+    except KeyError as error:
+        raise InputError(f"{folder / SUMS} does not list {error}.", "Build the release again.") from error
 
 
 def in_cache(key: str) -> Path:

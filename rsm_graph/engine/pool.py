@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Coroutine
@@ -175,6 +176,34 @@ class Evaluator(asyncio.Protocol):
             self.process.close()
 
 
+class Begun:
+    """A parent process that loads a source, before anybody waits for it."""
+
+    def __init__(self, source: Source, limits: dict[str, Any]) -> None:
+        self.control, theirs = socket.socketpair()
+        with theirs:
+            self.process = _python(parent.__name__, stdin=theirs.fileno())
+        # It takes its orders only once it has started, and this process has better to do than wait for that.
+        order = frame(LOAD, parent.encode(source, limits))
+        self._sending = threading.Thread(target=self._send, args=(order,), daemon=True)
+        self._sending.start()
+
+    def _send(self, order: bytes) -> None:
+        with contextlib.suppress(OSError):  # it has ended, as whoever listens to it will learn
+            self.control.sendall(order)
+
+    def wait_until_told(self) -> None:
+        """Return when the process has its order, or has ended."""
+        self._sending.join()
+
+    def end(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+        self.wait_until_told()
+        self.control.close()
+
+
 class Pool(ABC):
     """The evaluators over one loaded source."""
 
@@ -189,9 +218,14 @@ class Pool(ABC):
         self._expected = 0
         self._connecting: set[asyncio.Task[None]] = set()
 
+    @classmethod
+    def begin(cls, source: Source, limits: dict[str, Any]) -> Begun | None:  # noqa: ARG003 (for those that can)
+        """Begin to load ``source``, for :meth:`start`; nothing where that saves no time."""
+        return None
+
     @abstractmethod
-    async def start(self, source: Source, limits: dict[str, Any], evaluators: int) -> None:
-        """Load ``source`` and ask for so many evaluators.
+    async def start(self, source: Source, limits: dict[str, Any], evaluators: int, begun: Begun | None = None) -> None:
+        """Load ``source``, unless that has ``begun``, and ask for so many evaluators.
 
         Raises :class:`~rsm_graph.errors.InputError` when the data cannot be read, and :class:`Unavailable` when
         the process that loads them ends before it has.
@@ -270,22 +304,22 @@ class ForkedPool(Pool):
         self._descriptors: deque[int] = deque()
         self._loaded: asyncio.Future[None] | None = None
 
-    async def start(self, source: Source, limits: dict[str, Any], evaluators: int) -> None:
-        """Start the parent process; see :meth:`Pool.start`."""
+    @classmethod
+    def begin(cls, source: Source, limits: dict[str, Any]) -> Begun:
+        """Start the parent process; see :meth:`Pool.begin`."""
+        return Begun(source, limits)
+
+    async def start(self, source: Source, limits: dict[str, Any], evaluators: int, begun: Begun | None = None) -> None:
+        """Wait for the parent process; see :meth:`Pool.start`."""
         loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = _python(parent.__name__, stdin=theirs.fileno())
-        ours.setblocking(False)
-        self._control = ours
-        self._loaded = loop.create_future()
+        begun = begun or self.begin(source, limits)
+        self._process, self._control = begun.process, begun.control
         self.alive = True
-        loop.add_reader(ours.fileno(), self._read_control)
-        try:
-            await loop.sock_sendall(ours, frame(LOAD, parent.encode(source, limits)))
-            await self._loaded
-        except ConnectionError as error:
-            raise Unavailable("The engine's parent process ended while it was loading.") from error
+        await asyncio.to_thread(begun.wait_until_told)
+        self._control.setblocking(False)
+        self._loaded = loop.create_future()
+        loop.add_reader(self._control.fileno(), self._read_control)
+        await self._loaded
         for _ in range(evaluators):
             self.fork()
 
@@ -365,8 +399,9 @@ class SpawnedPool(Pool):
         self._load = b""
         self._first: asyncio.Future[None] | None = None
 
-    async def start(self, source: Source, limits: dict[str, Any], evaluators: int) -> None:
+    async def start(self, source: Source, limits: dict[str, Any], evaluators: int, begun: Begun | None = None) -> None:
         """Wait for the first evaluator; see :meth:`Pool.start`."""
+        assert begun is None
         self._load = frame(LOAD, parent.encode(source, limits))
         self._first = asyncio.get_running_loop().create_future()
         self.alive = True

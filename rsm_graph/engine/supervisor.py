@@ -18,7 +18,7 @@ from typing import Literal
 
 from rsm_graph.engine import Answer, Query, Snapshot, Source
 from rsm_graph.engine.evaluator import Request
-from rsm_graph.engine.pool import Evaluator, Pool, default_pool
+from rsm_graph.engine.pool import Begun, Evaluator, Pool, default_pool
 from rsm_graph.engine.protocol import DATA, END, ERROR, QUERY, error_from_json, frame
 from rsm_graph.engine.screen import form_of
 from rsm_graph.engine.service import Forwarder
@@ -141,6 +141,7 @@ class Supervisor:
         self._short_places = settings.queries_at_once
         self._long_places = settings.long_queries
         self.evaluators_wanted = self._short_places + self._long_places + 1
+        self._begun: Begun | None = None
         self._pool: Pool | None = None
         self._retired: list[Pool] = []
         self._waiting = _FairQueue()
@@ -169,11 +170,22 @@ class Supervisor:
             "prefixes": prefixes(settings.base_iri),
         }
 
+    def begin(self) -> None:
+        """Begin to load the dataset before there is an event loop; :meth:`start` waits for it."""
+        self._begun = self._pools.begin(self._source, self._limits)
+
+    def abandon(self) -> None:
+        """End what :meth:`begin` began, unless :meth:`start` has taken it over."""
+        if self._begun is not None:
+            self._begun.end()
+            self._begun = None
+
     async def start(self) -> None:
         """Load the dataset; see :class:`~rsm_graph.engine.Engine`."""
         if self._forwarder is not None:
             await self._forwarder.start()
-        self._pool = await self._load(self._source)
+        begun, self._begun = self._begun, None
+        self._pool = await self._load(self._source, begun)
 
     async def evaluate(self, query: Query) -> Answer:
         """Return the whole answer; see :class:`~rsm_graph.engine.Engine`."""
@@ -511,10 +523,10 @@ class Supervisor:
 
     # --- pools -------------------------------------------------------------------------------------------------
 
-    async def _load(self, source: Source) -> Pool:
+    async def _load(self, source: Source, begun: Begun | None = None) -> Pool:
         pool = self._pools(self)
         try:
-            await pool.start(source, self._limits, self.evaluators_wanted)
+            await pool.start(source, self._limits, self.evaluators_wanted, begun)
         except (RsmGraphError, asyncio.CancelledError):
             await pool.kill()
             raise
