@@ -5,8 +5,10 @@ Exit codes: 0 done, 1 the data do not conform (or ``link check`` found something
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,14 +135,19 @@ def serve(
     """Validate the dataset and serve it: SPARQL, pages, downloads. Every setting is also an environment variable."""
     options = {name: value for name, value in locals().items() if name in Settings.model_fields}
     settings = settings_of(**options, project=project_folder)
-    from rsm_graph.web import server
+    gc.disable()  # until it serves: nothing that is made on the way there is garbage
+    from rsm_graph.engine.launch import launched
 
-    with server.listen(settings) as listening:
-        other = files_source(data, graph, store)
-        if other:
-            server.serve_files(other, shapes or (), listening, settings, allow_nonconforming=allow_nonconforming)
-        else:
-            server.serve_project(built, listening, settings, allow_nonconforming=allow_nonconforming)
+    with launched() if settings.workers == 1 else nullcontext() as parent:
+        from rsm_graph.web import server
+
+        with server.listen(settings) as listening:
+            other = files_source(data, graph, store)
+            allowed = {"allow_nonconforming": allow_nonconforming}
+            if other:
+                server.serve_files(other, shapes or (), listening, settings, parent, **allowed)
+            else:
+                server.serve_project(built, listening, settings, parent, **allowed)
 
 
 @app.command()

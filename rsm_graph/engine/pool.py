@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Coroutine
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rsm_graph.engine import Source, parent, worker
+from rsm_graph.engine.launch import Launched, python
 from rsm_graph.engine.protocol import (
     ERROR,
     FORK,
@@ -31,8 +31,6 @@ from rsm_graph.engine.protocol import (
     json_frame,
 )
 from rsm_graph.errors import RsmGraphError, Unavailable
-
-_ROOT = str(Path(__file__).parents[2])
 
 
 class Owner(Protocol):
@@ -176,34 +174,6 @@ class Evaluator(asyncio.Protocol):
             self.process.close()
 
 
-class Begun:
-    """A parent process that loads a source, before anybody waits for it."""
-
-    def __init__(self, source: Source, limits: dict[str, Any]) -> None:
-        self.control, theirs = socket.socketpair()
-        with theirs:
-            self.process = _python(parent.__name__, stdin=theirs.fileno())
-        # It takes its orders only once it has started, and this process has better to do than wait for that.
-        order = frame(LOAD, parent.encode(source, limits))
-        self._sending = threading.Thread(target=self._send, args=(order,), daemon=True)
-        self._sending.start()
-
-    def _send(self, order: bytes) -> None:
-        with contextlib.suppress(OSError):  # it has ended, as whoever listens to it will learn
-            self.control.sendall(order)
-
-    def wait_until_told(self) -> None:
-        """Return when the process has its order, or has ended."""
-        self._sending.join()
-
-    def end(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.wait()
-        self.wait_until_told()
-        self.control.close()
-
-
 class Pool(ABC):
     """The evaluators over one loaded source."""
 
@@ -218,14 +188,11 @@ class Pool(ABC):
         self._expected = 0
         self._connecting: set[asyncio.Task[None]] = set()
 
-    @classmethod
-    def begin(cls, source: Source, limits: dict[str, Any]) -> Begun | None:  # noqa: ARG003 (for those that can)
-        """Begin to load ``source``, for :meth:`start`; nothing where that saves no time."""
-        return None
-
     @abstractmethod
-    async def start(self, source: Source, limits: dict[str, Any], evaluators: int, begun: Begun | None = None) -> None:
-        """Load ``source``, unless that has ``begun``, and ask for so many evaluators.
+    async def start(
+        self, source: Source, limits: dict[str, Any], evaluators: int, launched: Launched | None = None
+    ) -> None:
+        """Load ``source``, in a process that is ``launched`` already if there is one, and ask for so many evaluators.
 
         Raises :class:`~rsm_graph.errors.InputError` when the data cannot be read, and :class:`Unavailable` when
         the process that loads them ends before it has.
@@ -304,18 +271,17 @@ class ForkedPool(Pool):
         self._descriptors: deque[int] = deque()
         self._loaded: asyncio.Future[None] | None = None
 
-    @classmethod
-    def begin(cls, source: Source, limits: dict[str, Any]) -> Begun:
-        """Start the parent process; see :meth:`Pool.begin`."""
-        return Begun(source, limits)
-
-    async def start(self, source: Source, limits: dict[str, Any], evaluators: int, begun: Begun | None = None) -> None:
+    async def start(
+        self, source: Source, limits: dict[str, Any], evaluators: int, launched: Launched | None = None
+    ) -> None:
         """Wait for the parent process; see :meth:`Pool.start`."""
         loop = asyncio.get_running_loop()
-        begun = begun or self.begin(source, limits)
-        self._process, self._control = begun.process, begun.control
+        launched = launched or Launched()
+        self._process, self._control = launched.process, launched.control
         self.alive = True
-        await asyncio.to_thread(begun.wait_until_told)
+        if not launched.ordered:
+            launched.order(frame(LOAD, parent.encode(source, limits)))
+        await asyncio.to_thread(launched.wait_until_told)
         self._control.setblocking(False)
         self._loaded = loop.create_future()
         loop.add_reader(self._control.fileno(), self._read_control)
@@ -399,9 +365,11 @@ class SpawnedPool(Pool):
         self._load = b""
         self._first: asyncio.Future[None] | None = None
 
-    async def start(self, source: Source, limits: dict[str, Any], evaluators: int, begun: Begun | None = None) -> None:
+    async def start(
+        self, source: Source, limits: dict[str, Any], evaluators: int, launched: Launched | None = None
+    ) -> None:
         """Wait for the first evaluator; see :meth:`Pool.start`."""
-        assert begun is None
+        assert launched is None
         self._load = frame(LOAD, parent.encode(source, limits))
         self._first = asyncio.get_running_loop().create_future()
         self.alive = True
@@ -418,12 +386,12 @@ class SpawnedPool(Pool):
         ours, theirs = socket.socketpair()
         with theirs:
             if sys.platform == "win32":
-                process = _python(worker.__name__, str(connects), stdin=subprocess.PIPE)
+                process = python(worker.__name__, str(connects), stdin=subprocess.PIPE)
                 assert process.stdin is not None
                 with process.stdin as stdin:
                     stdin.write(theirs.share(process.pid))
             else:
-                process = _python(worker.__name__, str(connects), stdin=theirs.fileno())
+                process = python(worker.__name__, str(connects), stdin=theirs.fileno())
         ours.setblocking(False)
         evaluator = Evaluator(self, Spawned(process), ours, connects)
         self._add(evaluator)
@@ -458,19 +426,6 @@ class SpawnedPool(Pool):
 def default_pool() -> type[Pool]:
     """Return the kind of pool for this system."""
     return ForkedPool if sys.platform == "linux" else SpawnedPool
-
-
-def _python(module: str, *arguments: str, stdin: int) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {
-        "PYTHONPATH": path,
-        # One heap for all threads of a process: a second one would claim address space that the limit counts.
-        "MALLOC_ARENA_MAX": "1",
-        # Large pages for the store: a fork copies a tenth of the tables, and loading takes two thirds of the time.
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-    }
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, env=environment)
 
 
 def _share(pid: int) -> int:

@@ -16,10 +16,11 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rsm_graph.engine import Answer, Query, Snapshot, Source
+from rsm_graph.engine import Answer, Query, Snapshot, Source, parent
 from rsm_graph.engine.evaluator import Request
-from rsm_graph.engine.pool import Begun, Evaluator, Pool, default_pool
-from rsm_graph.engine.protocol import DATA, END, ERROR, QUERY, error_from_json, frame
+from rsm_graph.engine.launch import Launched
+from rsm_graph.engine.pool import Evaluator, Pool, default_pool
+from rsm_graph.engine.protocol import DATA, END, ERROR, LOAD, QUERY, error_from_json, frame
 from rsm_graph.engine.screen import form_of
 from rsm_graph.engine.service import Forwarder
 from rsm_graph.engine.spool import Spool
@@ -133,15 +134,23 @@ class _Counts:
 class Supervisor:
     """The :class:`~rsm_graph.engine.Engine` of this package: local processes that can be killed."""
 
-    def __init__(self, source: Source, settings: Settings, pools: type[Pool] | None = None) -> None:
-        """``pools`` is the kind of processes to work with, by default that of the system."""
+    def __init__(
+        self,
+        source: Source,
+        settings: Settings,
+        pools: type[Pool] | None = None,
+        launched: Launched | None = None,
+    ) -> None:
+        """``pools`` is the kind of processes to work with, by default that of the system; ``launched`` is the
+        first of them, if somebody has started it already.
+        """
         self._pools = pools or default_pool()
         self._source = source
         self._settings = settings
         self._short_places = settings.queries_at_once
         self._long_places = settings.long_queries
         self.evaluators_wanted = self._short_places + self._long_places + 1
-        self._begun: Begun | None = None
+        self._launched = launched
         self._pool: Pool | None = None
         self._retired: list[Pool] = []
         self._waiting = _FairQueue()
@@ -171,21 +180,15 @@ class Supervisor:
         }
 
     def begin(self) -> None:
-        """Begin to load the dataset before there is an event loop; :meth:`start` waits for it."""
-        self._begun = self._pools.begin(self._source, self._limits)
-
-    def abandon(self) -> None:
-        """End what :meth:`begin` began, unless :meth:`start` has taken it over."""
-        if self._begun is not None:
-            self._begun.end()
-            self._begun = None
+        """Have the launched process load the dataset before there is an event loop; :meth:`start` waits for it."""
+        if self._launched is not None:
+            self._launched.order(frame(LOAD, parent.encode(self._source, self._limits)))
 
     async def start(self) -> None:
         """Load the dataset; see :class:`~rsm_graph.engine.Engine`."""
         if self._forwarder is not None:
             await self._forwarder.start()
-        begun, self._begun = self._begun, None
-        self._pool = await self._load(self._source, begun)
+        self._pool = await self._load(self._source, self._launched)
 
     async def evaluate(self, query: Query) -> Answer:
         """Return the whole answer; see :class:`~rsm_graph.engine.Engine`."""
@@ -523,10 +526,10 @@ class Supervisor:
 
     # --- pools -------------------------------------------------------------------------------------------------
 
-    async def _load(self, source: Source, begun: Begun | None = None) -> Pool:
+    async def _load(self, source: Source, launched: Launched | None = None) -> Pool:
         pool = self._pools(self)
         try:
-            await pool.start(source, self._limits, self.evaluators_wanted, begun)
+            await pool.start(source, self._limits, self.evaluators_wanted, launched)
         except (RsmGraphError, asyncio.CancelledError):
             await pool.kill()
             raise

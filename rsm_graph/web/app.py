@@ -15,13 +15,16 @@ import time
 from collections.abc import Iterable
 from functools import partial
 
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rsm_graph.engine import Engine, Source
 from rsm_graph.errors import RsmGraphError
 from rsm_graph.release import Release
 from rsm_graph.settings import Settings
-from rsm_graph.web import sparql
+from rsm_graph.web import problems, sparql
 from rsm_graph.web.observe import LogHandler, Observer
 from rsm_graph.web.protocol import Work
 from rsm_graph.web.replies import Kept, Reply, head
@@ -97,16 +100,19 @@ class App:
         side = self._side
         scope = self._scope(side, target, client)
         request_id = scope["rsm_graph.request_id"]
-        status, sent = 499, 0
+        status, sent = 500, 0
         try:
             accept = fields.get(b"accept", b"")
             reply = await side.endpoint.get(
-                scope["query_string"], accept.decode("latin-1"), client[0] if client else "", request_id
+                scope["query_string"], accept.decode("latin-1"), client[0] if client else ""
             )
             if isinstance(reply, Reply) and reply.keep:
                 side.keep((target, fields.get(b"accept"), fields.get(b"host")), reply)
             head, parts, sent = await reply.sent(fields.get(b"accept-encoding", b""))
             status = reply.status_code
+        except asyncio.CancelledError:
+            status = 499
+            raise
         finally:
             self.observer.request(scope, status, sent, time.perf_counter() - started, False)
         return b"%sx-request-id: %s\r\n" % (head, request_id.encode()), parts
@@ -181,8 +187,13 @@ class _Side:
         self._site = site
         self._observer = observer
         self.endpoint = sparql.Endpoint(site, answers)
+        self._guarded = ServerErrorMiddleware(self.endpoint, handler=self._unexpected)
         self._pages: asyncio.Future[ASGIApp] | None = None
         self._prefixes = tuple(prefix.encode() for prefix in site.prefixes_in_path)
+
+    async def _unexpected(self, request: Request, error: Exception) -> Response:  # noqa: ARG002 (it is logged)
+        problem = problems.unexpected(request.scope.get("rsm_graph.request_id", ""))
+        return problems.reply(problem, request.headers.get("accept", ""), self._site)
 
     def entered(self, scope: Scope) -> Scope:
         """Return the scope as everything behind here sees it: without a path prefix, HEAD as a GET without body."""
@@ -225,7 +236,7 @@ class _Side:
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if path == "/sparql" or (path.startswith("/sparql.") and "/" not in path[8:]):
-            await self.endpoint(scope, receive, send)
+            await self._guarded(scope, receive, send)
         else:
             pages = await self.pages()
             await pages(scope, receive, send)

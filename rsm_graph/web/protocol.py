@@ -144,7 +144,7 @@ class _BoundedHttp(HttpToolsProtocol):
         self.cycle = own  # type: ignore[assignment]
         self._pending = self.loop.create_task(self._send(work, own))
         self.tasks.add(self._pending)
-        self._pending.add_done_callback(self.tasks.discard)
+        self._pending.add_done_callback(self._ended)
         return True
 
     async def _send(self, work: Work, cycle: _Cycle) -> None:
@@ -163,11 +163,18 @@ class _BoundedHttp(HttpToolsProtocol):
             cycle.response_complete = True
         finally:
             self._pending = None
-            if not cycle.response_complete:
-                self.transport.abort()
-            elif not cycle.keep_alive:
-                self.transport.close()
+        if not cycle.keep_alive:
+            self.transport.close()
         self.on_response_complete()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say that something went wrong, where the application itself has nothing to say."""
+        self.tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.logger.error("Exception while a query was answered", exc_info=error)
+            self._refusal = HTTPStatus.INTERNAL_SERVER_ERROR
+            self.send_400_response("")
 
     def _date(self) -> bytes:
         return b"".join([b"%s: %s\r\n" % line for line in self.server_state.default_headers])

@@ -21,6 +21,7 @@ import uvicorn
 from rsm_graph import release, validation
 from rsm_graph.dataset import Dataset, load_files
 from rsm_graph.engine import Source
+from rsm_graph.engine.launch import Launched
 from rsm_graph.engine.supervisor import Supervisor
 from rsm_graph.errors import InputError, NotConforming, RsmGraphError
 from rsm_graph.release import Release
@@ -47,12 +48,18 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def serve_project(
-    built: Path | None, listening: socket.socket, settings: Settings, *, allow_nonconforming: bool = False
+    built: Path | None,
+    listening: socket.socket,
+    settings: Settings,
+    launched: Launched | None = None,
+    *,
+    allow_nonconforming: bool = False,
 ) -> None:
     """Serve the project's own dataset, or a built release of it; returns when the server was stopped.
 
-    SIGHUP loads it anew; so does a newer release in the folder ``built``. Raises
-    :class:`~rsm_graph.errors.NotConforming` before anything is served, and :class:`InputError` when it cannot start.
+    ``launched`` is a process that waits to load it, for a single front process. SIGHUP loads it anew; so does a newer
+    release in the folder ``built``. Raises :class:`~rsm_graph.errors.NotConforming` before anything is served, and
+    :class:`InputError` when it cannot start.
     """
 
     engine: Supervisor | None = None
@@ -64,21 +71,18 @@ def serve_project(
         nonlocal engine
         folder = built or release.in_cache(release.key_of_inputs(settings.base_iri, settings.project))
         opened = _opened(folder) if built is None else release.open_built(built)
-        if opened and first and settings.workers == 1:
-            # The engine loads while this process still reads and checks: a third of the time to the first answer.
-            engine = Supervisor(opened.source(), of_release(opened.base_iri))
+        if opened and first and launched:
+            # The engine loads while this process still reads and checks.
+            engine = Supervisor(opened.source(), of_release(opened.base_iri), launched=launched)
             engine.begin()
         dataset = opened.dataset() if opened else release.assemble(settings.base_iri, settings.project)
         report = release.checked(dataset, settings.project, quick=True, allow_nonconforming=allow_nonconforming)
         return Release(dataset, report, folder), opened.source() if opened else release.source(dataset)
 
-    try:
-        loaded = load(first=True)
-        base_iri = loaded[0].dataset.base_iri
-        _run(loaded, load, built / release.SUMS if built else None, listening, of_release(base_iri), engine)
-    finally:
-        if engine:
-            engine.abandon()
+    loaded = load(first=True)
+    of_this = of_release(loaded[0].dataset.base_iri)
+    engine = engine or (Supervisor(loaded[1], of_this, launched=launched) if launched else None)
+    _run(loaded, load, built / release.SUMS if built else None, listening, of_this, engine)
 
 
 def _opened(folder: Path) -> release.Built | None:
@@ -94,6 +98,7 @@ def serve_files(
     shapes: Sequence[Path],
     listening: socket.socket,
     settings: Settings,
+    launched: Launched | None = None,
     *,
     allow_nonconforming: bool = False,
 ) -> None:
@@ -115,7 +120,9 @@ def serve_files(
                     raise NotConforming(report)
             return Release(Dataset(settings.base_iri, ()), report, Path(folder)), source
 
-        _run(load(), load, None, listening, settings)
+        loaded = load()
+        engine = Supervisor(loaded[1], settings, launched=launched) if launched else None
+        _run(loaded, load, None, listening, settings, engine)
 
 
 def _run(
@@ -124,17 +131,17 @@ def _run(
     watched: Path | None,
     listening: socket.socket,
     settings: Settings,
-    begun: Supervisor | None = None,
+    engine: Supervisor | None = None,
 ) -> None:
     """Serve in ``settings.workers`` processes that share the socket, until SIGINT or SIGTERM.
 
-    ``begun`` is an engine over what was loaded first that is under way already; for a single process.
+    ``engine`` is one over what was loaded first, for a single process; several make their own.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the usual 1,024 are gone after 1,000 idle clients
 
     def serve(number: int) -> None:
-        app = create_app(first[0], begun or Supervisor(first[1], settings), settings)
+        app = create_app(first[0], engine or Supervisor(first[1], settings), settings)
         _Server(app, first[0], load, watched, listening, settings, announced=number == 0).serve_until_stopped()
 
     if settings.workers == 1:
@@ -193,8 +200,8 @@ class _Server(uvicorn.Server):
         if not self.started:
             return
         sys.setswitchinterval(0.001)  # a page being made elsewhere gives the sockets their turn sooner
-        gc.collect()
         gc.freeze()  # the release stays for good; a full collection over it would hold up requests for 0.1 s
+        gc.enable()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._go(self._reload()))
         if self._watched:
             self._go(self._watch(self._watched))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
 from binascii import a2b_qp
 from collections.abc import Awaitable, Iterable
@@ -28,7 +27,6 @@ from rsm_graph.web.replies import NEVER, SHARED, Kept, Reply, Sent, Spooled, hea
 from rsm_graph.web.security import DATA_HEADERS, PAGE_HEADERS
 from rsm_graph.web.site import Site
 
-_LOG = logging.getLogger(__name__)
 METHODS = "GET, HEAD, POST, QUERY, OPTIONS"
 QUERY_TYPE = "application/sparql-query"
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -79,10 +77,10 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         accept = head(scope).get(b"accept", b"").decode("latin-1")
-        reply = await self._told(self._reply(scope, receive, accept), accept, scope["rsm_graph.request_id"])
+        reply = await self._told(self._reply(scope, receive, accept), accept)
         await reply(scope, receive, send)
 
-    async def get(self, query_string: bytes, accept: str, client: str, request_id: str) -> Sent:
+    async def get(self, query_string: bytes, accept: str, client: str) -> Sent:
         """Return the answer to a GET with a query, as it is when nobody cancels the call; an error is one too."""
 
         async def work() -> Sent:
@@ -90,17 +88,14 @@ class Endpoint:
             assert asked is not None
             return await self.answer(asked, accept, client=client)
 
-        return await self._told(work(), accept, request_id)
+        return await self._told(work(), accept)
 
-    async def _told(self, work: Awaitable[Sent], accept: str, request_id: str) -> Sent:
+    async def _told(self, work: Awaitable[Sent], accept: str) -> Sent:
         """Return the result of ``work``, or what its error says."""
         try:
             return await work
         except RsmGraphError as error:
             return problems.reply(error, accept, self.site)
-        except Exception:  # noqa: BLE001 (whatever it is, somebody waits for an answer)
-            _LOG.exception("request %s", request_id)
-            return problems.reply(problems.unexpected(request_id), accept, self.site)
 
     async def _reply(self, scope: Scope, receive: Receive, accept: str) -> Sent:
         pinned = scope["path"].rpartition("/sparql")[2].lstrip(".")
