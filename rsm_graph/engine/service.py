@@ -51,14 +51,17 @@ class Forwarder:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def route(self, text: str) -> tuple[str, tuple[str, ...]]:
-        """Return the query with its SERVICE addresses replaced by the forwarder's, and those.
+        """Return the query with its SERVICE addresses replaced by the forwarder's, and the addresses it now names.
 
+        A SERVICE inside another one is for that address to call, so it stays as it is; it too must be allowed.
         Raises :class:`QueryRefused` for an address that is not allowed, or not written out.
         """
         parts: list[str] = []
         used: list[str] = []
         copied = 0
         before = two_before = ""
+        opened = 0
+        outer = -1  # how many braces were open before the group of the SERVICE that the place is in
         for token in tokens(text):
             word = token.text.upper() if token.kind == "word" else ""
             called = before == "SERVICE" or (before == "SILENT" and two_before == "SERVICE")
@@ -69,10 +72,18 @@ class Forwarder:
                         f"SERVICE may not reach {token.text} from here.",
                         "Allowed, written out in angle brackets: " + ", ".join(self._allowed),
                     )
-                routed = self._address(address)
-                parts += [text[copied : token.start], f"<{routed}>"]
-                copied = token.start + len(token.text)
-                used.append(routed)
+                if outer < 0:
+                    outer = opened
+                    address = self._address(address)
+                    parts += [text[copied : token.start], f"<{address}>"]
+                    copied = token.start + len(token.text)
+                used.append(address)
+            elif token.text == "{":
+                opened += 1
+            elif token.text == "}":
+                opened -= 1
+                if opened == outer:
+                    outer = -1
             two_before, before = before, word
         return "".join([*parts, text[copied:]]), tuple(used)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsm_graph.engine.rewrite import with_constant
+from rsm_graph.engine.rewrite import with_constant, with_small_booleans, without_language
 
 PREFIX = "PREFIX : <http://e/> "
 
@@ -33,6 +33,7 @@ REWRITTEN = [
     "SELECT * { VALUES ?x { :a } ?y :p ?x { SELECT ?y { ?y :q ?z } } }",
 ]
 LEFT_ALONE = [
+    "SELECT * { VALUES ?x { :a } FILTER EXISTS { MINUS { ?y :p ?y } } }",
     "SELECT * { ?x :p ?y }",
     "SELECT * { VALUES ?x { :a :b } ?x :p ?y }",
     "SELECT * { VALUES ?x { 1 } ?x :p ?y }",
@@ -131,6 +132,43 @@ def solutions(store: ox.Store, query: str) -> Counter[frozenset[tuple[str, str]]
     assert isinstance(results, ox.QuerySolutions)
     names = [variable.value for variable in results.variables]
     return Counter(frozenset((name, str(row[name])) for name in names if row[name] is not None) for row in results)
+
+
+CONCATENATED = [
+    ("(GROUP_CONCAT(?o) AS ?g)", "1 2 3"),
+    ("(group_concat ( DISTINCT ?o ; separator = ')(' ) AS ?g)", "1)(2)(3"),
+    ("(LANG(GROUP_CONCAT(?o)) AS ?g)", ""),
+    ("(CONCAT('GROUP_CONCAT(', GROUP_CONCAT(STR(?o); SEPARATOR='')) AS ?g)", "GROUP_CONCAT(123"),
+    ("?g", ""),
+]
+
+
+@pytest.mark.parametrize(("column", "value"), CONCATENATED)
+def test_joined_strings_have_no_language(column: str, value: str) -> None:
+    query = f"SELECT {column} {{ {{ SELECT ?o {{ VALUES ?o {{ '1'@en '2'@en '3'@en }} }} }} }}"
+    rewritten = without_language(query)
+    (row,) = {str(row[0]) for row in ox.Store().query(rewritten)}  # type: ignore[union-attr]
+    assert row == (f'"{value}"' if column != "?g" else "None")
+    assert (rewritten == query) == (column == "?g")
+
+
+def test_distinct_strings_of_two_languages_stay_two() -> None:
+    query = "SELECT (GROUP_CONCAT(DISTINCT ?o) AS ?g) { VALUES ?o { 'a'@en 'a'@fr } }"
+    (row,) = ox.Store().query(without_language(query))  # type: ignore[misc]
+    assert str(row[0]) == '"a a"'
+
+
+@pytest.mark.parametrize(
+    ("text", "small"),
+    [
+        ("ASK { FILTER (TRUE) }", "ASK { FILTER (true) }"),
+        ("SELECT (True AS ?TRUE) { ?s TRUE:FALSE 'TRUE', <urn:TRUE>, _:TRUE, \"x\"@TRUE # TRUE\n, FALSE }",
+         "SELECT (true AS ?TRUE) { ?s TRUE:FALSE 'TRUE', <urn:TRUE>, _:TRUE, \"x\"@TRUE # TRUE\n, false }"),
+        ("ASK { ?s ?p true }", "ASK { ?s ?p true }"),
+    ],
+)  # fmt: skip
+def test_only_the_words_true_and_false_become_small(text: str, small: str) -> None:
+    assert with_small_booleans(text) == small
 
 
 def test_the_property_has_seen_rewritten_queries() -> None:

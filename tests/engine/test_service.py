@@ -25,6 +25,7 @@ class Remote(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.queries: list[str] = []
         self.leave = threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -38,7 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.asked.append(self.path)
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.queries.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
         if self.path == "/slow":
             self.server.leave.wait(10)
             return
@@ -106,6 +107,18 @@ def test_an_allowed_address_is_asked_and_nothing_else(started: Start, remote: Re
     snapshot = engine.until(lambda snapshot: snapshot.evaluators == engine.supervisor.evaluators_wanted)
     assert snapshot.running == 0
     assert engine.ask("ASK { ?s ?p 'SERVICE <http://x> { }' }")
+
+
+def test_what_stands_inside_a_service_is_for_that_one_to_call(started: Start, remote: Remote) -> None:
+    one, two, other = map(remote.url, ("/one", "/two", "/other"))
+    engine = started(allow_service=(one, two))
+    inside = "SERVICE <{}> {{ ?x ?p ?o OPTIONAL {{ SERVICE <{}> {{ ?x ?q '}}' }} }} FILTER (?x<(1)&&2>(1)) }}"
+    engine.ask(f"SELECT * {{ {inside.format(one, two)} SERVICE <{two}> {{ ?x ?r ?t }} }}")
+    assert sorted(remote.asked) == ["/one", "/two"]
+    told = remote.queries[remote.asked.index("/one")]
+    assert two in told, "not an address of this server's own"
+    with pytest.raises(QueryRefused):
+        engine.ask(f"SELECT * {{ {inside.format(one, other)} }}")
 
 
 def test_an_address_that_cannot_be_reached_is_no_address_to_allow(started: Start) -> None:
