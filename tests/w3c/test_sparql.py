@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import http.server
 import io
 import os
 import re
@@ -41,6 +42,7 @@ MANIFESTS = (
     "sparql10/manifest-syntax.ttl",
     "sparql11/manifest-sparql11-query.ttl",
     "sparql11/manifest-sparql11-results.ttl",
+    "sparql11/manifest-sparql11-fed.ttl",
 )
 BASE = "http://rdf-tests.example/"
 MF = "http://www.w3.org/2001/sw/DataAccess/tests/test-manifest#"
@@ -90,6 +92,8 @@ class Case:
     result: str = ""
     lax: bool = False
     """Whether solutions may be left out that stand there twice (REDUCED)."""
+    services: tuple[tuple[str, str], ...] = ()
+    """Addresses of other endpoints with the path of what they hold."""
 
 
 def read(path: str) -> Iterator[ox.Quad]:
@@ -125,6 +129,10 @@ def cases(manifest: str) -> Iterator[Case]:
                 tuple(path(node) for node in named),
                 path(graph.one(entry, f"{MF}result")),
                 graph.one(entry, f"{MF}resultCardinality") is not None,
+                tuple(
+                    (graph.one(node, f"{QT}endpoint").value, path(graph.one(node, f"{QT}data")))
+                    for node in graph.all(action, f"{QT}serviceData")
+                ),
             )
 
 
@@ -132,6 +140,60 @@ def text_of(case: Case) -> str:
     """Return the query with its base."""
     assert FOLDER is not None
     return f"BASE <{BASE}{case.query}> " + (FOLDER / case.query).read_bytes().decode()
+
+
+SERVICES = re.compile(r"http://(example\d?|invalid\.endpoint)\.org/sparql")
+"""Addresses of endpoints in queries and data."""
+
+
+class Remote(http.server.ThreadingHTTPServer):
+    """The other endpoints of the federated tests, all on one port, told apart by their paths."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.stores: dict[str, ox.Store] = {}
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def here(self, text: str) -> str:
+        """Return a text with the addresses of endpoints replaced by those here."""
+        return SERVICES.sub(lambda found: f"http://127.0.0.1:{self.server_address[1]}/{found[1]}", text)
+
+    def hold(self, services: tuple[tuple[str, str], ...]) -> None:
+        """Answer as these endpoints from now on, and as no others."""
+        self.stores = {}
+        for address, path in services:
+            store = self.stores[self.here(address).rpartition("/")[2]] = ox.Store()
+            store.extend(read(path))
+
+    def close(self) -> None:
+        """Stop."""
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    server: Remote
+
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        store = self.server.stores.get(self.path[1:])
+        body = b""
+        if store is not None:
+            results = store.query(text)
+            assert isinstance(results, ox.QuerySolutions)
+            body = results.serialize(format=ox.QueryResultsFormat.JSON) or b""
+        self.send_response(200 if store is not None else 404)
+        self.send_header("Content-Type", "application/sparql-results+json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 def documents(case: Case) -> tuple[str, ...]:
@@ -166,7 +228,10 @@ class Endpoint:
 
     def __init__(self, folder: Path) -> None:
         (folder / SUMS).touch()
-        settings = Settings(cache_bytes=0, query_timeout=5)
+        self.remote = Remote()
+        names = ("example", "example1", "example2", "invalid.endpoint")
+        allowed = tuple(self.remote.here(f"http://{name}.org/sparql") for name in names)
+        settings = Settings(cache_bytes=0, query_timeout=5, allow_service=allowed)
         self.engine = Supervisor(Source(), settings)
         report = validation.Report(settings.base_iri, (), {}, {}, (), 0)
         app = create_app(Release(Dataset(settings.base_iri, ()), report, folder), self.engine, settings)
@@ -194,6 +259,7 @@ class Endpoint:
     def close(self) -> None:
         """Stop."""
         self.client.close()
+        self.remote.close()
         self.server.should_exit = True
         self.thread.join(10)
         self.loop.close()
@@ -282,8 +348,13 @@ def all_cases() -> list[Any]:
 def test_query(case: Case, endpoint: Endpoint, request: pytest.FixtureRequest) -> None:
     if case.name in KNOWN_FAILURES:
         request.applymarker(pytest.mark.xfail(reason=KNOWN_FAILURES[case.name], strict=True))
-    endpoint.load(source_of(case))
+    source = source_of(case)
     text = text_of(case)
+    if "/service/" in case.name:
+        endpoint.remote.hold(case.services)
+        text = endpoint.remote.here(text)
+        source = Source(quads=endpoint.remote.here(source.quads.decode()).encode())
+    endpoint.load(source)
     accept = {"tsv": "text/tab-separated-values", "csv": "text/csv"}.get(
         case.result.rpartition(".")[2], "application/sparql-results+json, application/n-triples"
     )
@@ -334,3 +405,15 @@ def csv_rows(text: str) -> list[list[tuple[str, str]]]:
 @needs_tests
 def test_the_formats_of_the_tests_are_those_of_the_table() -> None:
     assert {row.name for row in formats.SOLUTIONS} == {"json", "xml", "csv", "tsv"}
+
+
+def test_the_readme_names_the_tests_that_fail() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"`(sparql1\d/[^`]*)`", readme)) == sorted(KNOWN_FAILURES)
+    whole = " ".join(readme.split()).lower()
+    assert all(reason.lower() in whole for reason in KNOWN_FAILURES.values())
+    told = re.search(r"Of W3C's (\d+) query tests .*, (\d+) pass", readme)
+    assert told is not None
+    assert int(told[1]) - int(told[2]) == len(KNOWN_FAILURES)
+    if FOLDER is not None:
+        assert int(told[1]) == len(all_cases())
