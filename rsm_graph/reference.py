@@ -6,23 +6,34 @@ normalises literals, would hold other literals than the data and so give other r
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
-import queue
+import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from functools import cache
+from itertools import groupby
+from multiprocessing import get_context
+from typing import Any, NamedTuple
 
 import pyoxigraph as ox
 
 from rsm_graph.errors import InputError
 from rsm_graph.reports import Result
-from rsm_graph.shapes import Shapes
+from rsm_graph.shapes import TARGETS, Kind, Shapes
 
 SMALL = 4000
 """Triples up to which starting further processes costs more than it saves."""
+PARTS = 12
+"""Parts a process into which the shapes are divided: enough that no process works while the others have done."""
+
+_COSTS: Mapping[Kind, tuple[float, float]] = {"core": (3, 0.15), "sparql": (25, 0.75)}
+"""About what a constraint costs, in milliseconds: once, and for each focus node. ``tests.bench.shapes`` measures it."""
 
 
 class Row(NamedTuple):
@@ -41,27 +52,56 @@ def validate(
     triples: Iterable[ox.Triple],
     shapes: Shapes,
     *,
+    checks: Mapping[str, int],
     workers: int | None = None,
     progress: Callable[[str], None],
 ) -> list[Result]:
-    """Return the results of pySHACL for a data graph. Raises :class:`InputError` when a shape is faulty."""
+    """Return the results of pySHACL for a data graph. Raises :class:`InputError` when a shape is faulty.
+
+    ``checks`` says how many focus nodes each constraint has; the work is shared out by it.
+    """
     data = _nt(triples)
-    with_shapes = {c.topic for c in shapes.constraints.values() if c.kind != "dataset"}
-    topics = [topic for topic in shapes.topics if topic in with_shapes]
-    tasks = {topic: _nt(shapes.shacl(topic)) for topic in topics}
-    count = min(workers or os.cpu_count() or 1, len(tasks))
-    if count <= 1 or data.count(b"\n") <= SMALL:
-        judge = Judge(data)
-        found = {topic: judge.results(turtle) for topic, turtle in tasks.items()}
-    else:
-        found = _in_processes(data, tasks, count, progress)
+    count = workers or os.cpu_count() or 1
+    alone = count <= 1 or data.count(b"\n") <= SMALL
+    parts = sorted(_parts(shapes, checks, 1 if alone else count * PARTS), key=lambda part: part.cost, reverse=True)
     results = []
-    for topic in topics:
-        outcome = found[topic]
-        if isinstance(outcome, str):
-            raise InputError(f"{shapes.files.get(topic, topic)}: the shapes cannot be used ({outcome}).")
-        results += [_result(row, shapes) for row in outcome]
+    with closing(_here(data, parts) if alone else _elsewhere(data, parts, count)) as outcomes:
+        for number, (part, outcome) in enumerate(zip(parts, outcomes, strict=True), start=1):
+            if isinstance(outcome, str):
+                raise InputError(f"{shapes.files.get(part.topic, part.topic)}: the shapes cannot be used ({outcome}).")
+            results += [_result(row, shapes) for row in outcome]
+            progress(f"shapes: {number} of {len(parts)} parts")
     return results
+
+
+class Part(NamedTuple):
+    """Some of the constraints of a topic: a shapes graph as N-Triples, and what it will cost, in parts of the whole."""
+
+    topic: str
+    shapes: bytes
+    cost: float
+
+
+def _parts(shapes: Shapes, checks: Mapping[str, int], number: int) -> Iterator[Part]:
+    """Yield the shapes in parts of about equal cost, at least one a topic and about ``number`` altogether.
+
+    Every part holds its whole topic, less the targets of the constraints that are in other parts: whatever a shape
+    refers to is there.
+    """
+    ours = [c for c in shapes.constraints.values() if c.kind != "dataset"]
+    costs = {c.iri: _COSTS[c.kind][0] + _COSTS[c.kind][1] * checks[c.iri] for c in ours}
+    most = sum(costs.values()) / number
+    for topic, members in groupby(ours, key=lambda c: c.topic):
+        triples = shapes.shacl(topic)
+        parts: list[list[str]] = [[]]
+        for constraint in members:
+            if parts[-1] and sum(costs[iri] for iri in parts[-1]) + costs[constraint.iri] > most:
+                parts.append([])
+            parts[-1].append(constraint.iri)
+        for part in parts:
+            others = {iri for other in parts if other is not part for iri in other}
+            kept = (t for t in triples if not (t.predicate.value in TARGETS and str(t.subject).strip("<>") in others))
+            yield Part(topic, _nt(kept), sum(costs[iri] for iri in part))
 
 
 def _result(row: Row, shapes: Shapes) -> Result:
@@ -83,10 +123,7 @@ class Judge:
     """pySHACL with one data graph, for one shapes graph after another."""
 
     def __init__(self, data: bytes) -> None:
-        import rdflib
-
-        # Without this rdflib rewrites "01"^^xsd:integer and dates as it reads them.
-        rdflib.NORMALIZE_LITERALS = False
+        _search_queries_once()
         self._data = _graph(data)
 
     def results(self, shapes: bytes) -> list[Row] | str:
@@ -95,6 +132,7 @@ class Judge:
         from pyshacl.errors import ReportableRuntimeError
 
         graph = _graph(shapes)
+        self._data.prepared = {}
         try:
             _, report, _text = pyshacl.validate(
                 self._data,
@@ -111,6 +149,24 @@ class Judge:
         if isinstance(report, Exception):
             return str(report)
         return list(_rows(report))
+
+
+@cache
+def _search_queries_once() -> None:
+    """Let pySHACL search a query for what SHACL forbids once, and not, a fifth of its time, for every focus node."""
+    from pyshacl.helper.sparql_query_helper import SPARQLQueryHelper
+
+    search: Callable[..., bool] = SPARQLQueryHelper.check_invalid_sparql
+    done = set()
+
+    def once(self: Any, text: str, valuenode: Any = None, extravars: Any = None) -> bool:
+        key = text, valuenode is None, tuple(extravars or ())
+        if key not in done:
+            search(self, text, valuenode, extravars)
+            done.add(key)
+        return True
+
+    setattr(SPARQLQueryHelper, "check_invalid_sparql", once)  # noqa: B010 (mypy refuses the plain form)
 
 
 def _rows(report: Any) -> Iterator[Row]:
@@ -148,6 +204,8 @@ def _graph(nt: bytes) -> Any:
         plain = node.datatype.value.endswith("XMLSchema#string")
         return rdflib.Literal(node.value, datatype=None if plain else rdflib.URIRef(node.datatype.value))
 
+    # Without this rdflib rewrites "01"^^xsd:integer and dates as it reads them; pySHACL turns it back each time.
+    rdflib.NORMALIZE_LITERALS = False
     graph = _graph_class()()
     for quad in ox.parse(nt, format=ox.RdfFormat.N_TRIPLES):
         graph.add((term(quad.subject), term(quad.predicate), term(quad.object)))
@@ -161,12 +219,13 @@ def _graph_class() -> Any:
     class Prepared(rdflib.Graph):
         """A graph that parses each query once: pySHACL asks the same one for every focus node."""
 
+        prepared: dict[str, Any]
+
         def query(self, query_object: Any, *args: Any, **kwargs: Any) -> Any:
             if isinstance(query_object, str):
-                known = self.__dict__.setdefault("_prepared", {})
-                if query_object not in known:
-                    known[query_object] = prepareQuery(query_object, initNs=dict(self.namespaces()))
-                query_object = known[query_object]
+                if query_object not in self.prepared:
+                    self.prepared[query_object] = prepareQuery(query_object, initNs=dict(self.namespaces()))
+                query_object = self.prepared[query_object]
             return super().query(query_object, *args, **kwargs)
 
     return Prepared
@@ -189,56 +248,57 @@ def _nt(triples: Iterable[ox.Triple]) -> bytes:
     return ox.serialize(triples, format=ox.RdfFormat.N_TRIPLES) or b""
 
 
-def _in_processes(
-    data: bytes, tasks: dict[str, bytes], count: int, progress: Callable[[str], None]
-) -> dict[str, list[Row] | str]:
-    """Validate the topics in ``count`` processes, the largest first, each process taking the next when it is free."""
-    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for topic in sorted(tasks, key=lambda name: len(tasks[name]), reverse=True):
-        waiting.put(topic)
-    found: dict[str, list[Row] | str] = {}
-
-    def drive() -> None:
-        # A process of its own and not a fork: the caller may have threads, and fork copies their locks as they are.
-        command = [sys.executable, "-c", "from rsm_graph.reference import serve; serve()"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            _send(process.stdin, data)
-            while True:
-                try:
-                    topic = waiting.get_nowait()
-                except queue.Empty:
-                    process.stdin.close()
-                    return
-                _send(process.stdin, tasks[topic])
-                found[topic] = pickle.load(process.stdout)
-                progress(f"{topic}: {len(found)} of {len(tasks)} topics")
-
-    threads = [threading.Thread(target=drive) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if len(found) < len(tasks):
-        raise InputError(
-            "A validating process ended before it had answered.", "Was it short of memory? Validate with one worker."
-        )
-    return found
+Outcomes = Generator[list[Row] | str, None, None]
 
 
-def _send(stream: IO[bytes], message: object) -> None:
-    pickle.dump(message, stream)
-    stream.flush()
+def _here(data: bytes, parts: Sequence[Part]) -> Outcomes:
+    """Yield the outcomes of the parts."""
+    judge = Judge(data)
+    for part in parts:
+        yield judge.results(part.shapes)
+
+
+def _elsewhere(data: bytes, parts: Sequence[Part], count: int) -> Outcomes:
+    """Yield the outcomes of the parts, judged by ``count`` processes, and end these with the generator."""
+    # The processes are forked from a new one that has loaded the data, not from this one: it may have threads, and
+    # fork copies their locks as they are.
+    command = [sys.executable, "-c", "from rsm_graph.reference import serve; serve()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            pickle.dump((data, [part.shapes for part in parts], count), process.stdin)
+            process.stdin.close()
+            for _ in parts:
+                yield pickle.load(process.stdout)
+            process.wait()
+        except (EOFError, BrokenPipeError) as error:
+            raise InputError(
+                "A validating process ended before it had answered.",
+                "Was it short of memory? Validate with one worker.",
+            ) from error
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def serve() -> None:
-    """Answer validation tasks on standard input with rows on standard output until the input ends."""
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    judge = Judge(pickle.load(source))
-    while True:
+    """Take data, shapes and a number of processes on standard input; give the outcomes on standard output."""
+    global _judge
+    data, parts, count = pickle.load(sys.stdin.buffer)
+    _judge = Judge(data)
+    gc.freeze()  # the data stay: no process needs to look through them for garbage, or to copy their pages for it
+    with ProcessPoolExecutor(count, get_context("fork")) as pool:
         try:
-            task = pickle.load(source)
-        except EOFError:
-            return
-        _send(sink, judge.results(task))
+            for outcome in pool.map(_judged, parts):
+                pickle.dump(outcome, sys.stdout.buffer)
+                sys.stdout.flush()
+        except (BrokenProcessPool, BrokenPipeError):
+            sys.exit(1)  # the other side sees that the answers end too early, or has gone away
+
+
+_judge: Judge
+
+
+def _judged(shapes: bytes) -> list[Row] | str:
+    return _judge.results(shapes)

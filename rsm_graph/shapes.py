@@ -46,6 +46,8 @@ _TARGETS = {
     "targetObjectsOf": "?any {0} ?node",
 }
 """SHACL 2.1.3: how each kind of target is found; ``sh:targetNode`` needs no query."""
+TARGETS = frozenset(SH + name for name in (*_TARGETS, "targetNode", "target"))
+"""Properties by which a shape says what it is about."""
 
 _FORBIDDEN = re.compile(r"\b(MINUS|VALUES|SERVICE)\b|[?$](shapesGraph|currentShape)\b", re.IGNORECASE)
 _LISTS = ("and", "or", "xone")

@@ -97,10 +97,11 @@ def validate(
     say("loading")
     store = loaded(dataset)
     say("shapes and dataset checks")
+    checks = count_checks(store, shapes)
     with ThreadPoolExecutor(1) as aside:  # pyoxigraph and the validators leave the interpreter to each other
         checked = aside.submit(lambda: list(dataset_checks(store, shapes)))
         if engine == "reference":
-            results = reference.validate(dataset.default_triples, shapes, workers=workers, progress=say)
+            results = reference.validate(dataset.default_triples, shapes, checks=checks, workers=workers, progress=say)
             validators = (f"pySHACL {version('pyshacl')}", f"pyoxigraph {version('pyoxigraph')}")
         else:
             results = list(_quick(dataset, shapes))
@@ -111,7 +112,7 @@ def validate(
         base_iri=dataset.base_iri,
         results=tuple(sorted(_with_graphs(held, dataset))),
         constraints=shapes.constraints,
-        checks=_checks(store, shapes),
+        checks=checks,
         validators=validators,
         triples=len(dataset.default_triples),
         data_hash=dataset.hash,
@@ -264,7 +265,7 @@ def _bounded(results: Iterable[Result]) -> tuple[list[Result], Mapping[str, int]
     return list(kept.values()), {iri: n - KEPT_RESULTS for iri, n in counts.items() if n > KEPT_RESULTS}
 
 
-def _checks(store: ox.Store, shapes: Shapes) -> dict[str, int]:
+def count_checks(store: ox.Store, shapes: Shapes) -> dict[str, int]:
     """Return how many focus nodes each constraint has; a dataset check counts as one."""
     counts = {}
     for constraint in shapes.constraints.values():
