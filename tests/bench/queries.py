@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from itertools import cycle
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -51,8 +52,9 @@ _WORDS = ("command", "afghan", "support", "brigade", "turk", "general", "north",
 def mixes(release: Path) -> dict[str, list[str]]:
     """Return the mixes.
 
-    The light one: look-ups of single things and short example queries, half and half. The full one: two of those to
-    one of the heavier kinds (aggregates, paths, entity cards of OPTIONALs, regular expressions, all graphs).
+    The light one: look-ups of single things and short example queries, half and half. The full one: every example
+    query of the project that asks nobody else, and between them look-ups and the heavier kinds (aggregates, paths,
+    entity cards of OPTIONALs, regular expressions, all graphs), each in turn.
     """
     things: dict[str, list[str]] = defaultdict(list)
     for quad in ox.parse(path=release / "rsm-graph.nt", format=ox.RdfFormat.N_TRIPLES):
@@ -71,6 +73,9 @@ def mixes(release: Path) -> dict[str, list[str]]:
     examples = [(_QUERIES / f"{name}.rq").read_text() for name in _EXAMPLES]
     lookups = [fill(_LIGHT[i % len(_LIGHT)], i) for i in range(30)]
     light = [query for i in range(30) for query in (lookups[i], examples[i % len(examples)])]
-    heavy = [fill(_HEAVY[i % len(_HEAVY)], i) for i in range(20)]
-    full = [query for i in range(20) for query in (light[2 * i], light[2 * i + 1], heavy[i])]
+    texts = (path.read_text() for path in sorted(_QUERIES.glob("*.rq")))
+    own = [text for text in texts if "SERVICE" not in text]
+    kinds = cycle(_LIGHT), cycle(_HEAVY)
+    between = [fill(next(kinds[i % 2]), i) for i in range(len(own))]
+    full = [query for pair in zip(own, between, strict=True) for query in pair]
     return {"light": light, "full": full}
