@@ -18,6 +18,15 @@ import pyoxigraph as ox
 from rsm_graph.dataset import Dataset
 from rsm_graph.namespaces import RDF_TYPE, XSD
 
+WORDS = {
+    "standing": ("accepted", "disputed", "rejected"),
+    "reliability": ("primary", "secondary", "tertiary"),
+    "precision": ("exact", "rounded"),
+    "dateBasis": ("printed", "inferred"),
+    "transcription": ("complete", "partial"),
+}
+"""Properties whose values are words of a short list."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -328,14 +337,7 @@ def change_form(scene: Scene, rng: random.Random) -> Change | None:
 
 def change_word(scene: Scene, rng: random.Random) -> Change | None:
     """A word of a short list (standing, reliability, precision, …) is another one, or misspelt."""
-    lists = {
-        "standing": ("accepted", "disputed", "rejected"),
-        "reliability": ("primary", "secondary", "tertiary"),
-        "precision": ("exact", "rounded"),
-        "dateBasis": ("printed", "inferred"),
-        "transcription": ("complete", "partial"),
-    }  # fmt: skip
-    words = {scene.rsm + name: values for name, values in lists.items()}
+    words = {scene.rsm + name: values for name, values in WORDS.items()}
     quad = _pick(rng, scene.where(lambda q: q.predicate.value in words))
     if quad is None:
         return None

@@ -9,7 +9,8 @@ that is not noticed is one of three:
     nothing else in the dataset says what the changed statement said, so that only its source can tell (a wording, an
     estimate, a judgement, a value given once and in no other form);
 ``missed``
-    the rest of the dataset denies it, and no shape says so.
+    the rest of the dataset denies it, and no shape says so: another passage says what this one no longer says, a word
+    is not in its list, a property leads to a thing of a class that it leads to nowhere else.
 
 The share of the noticed among noticed and missed is what the shapes are held to; the plain share is held to a floor,
 so that the two excuses cannot swallow it. The table is printed with ``-rP``; ``RSM_GRAPH_MUTANTS`` and
@@ -73,12 +74,23 @@ def local(quad: ox.Quad) -> str:
     return quad.predicate.value.replace("#", "/").rpartition("/")[2]
 
 
+def unheard(quad: ox.Quad, scene: mutants.Scene) -> bool:
+    """Whether the property leads to a thing of a class that it leads to nowhere else."""
+    types = scene.types.get(quad.object, frozenset())
+    used = (scene.types.get(other.object, frozenset()) for other in scene.by_predicate[quad.predicate.value])
+    return bool(types) and not any(types & others for others in used)
+
+
 def excuse(change: mutants.Change, scene: mutants.Scene) -> str:
     """Return why a change that was not noticed cannot be noticed, or the empty string."""
     if not change.added:
         return "true"
     old, new = set(change.removed), set(change.added)
     if any(quad.predicate.value == RDF_TYPE for quad in old | new):
+        return ""
+    if any(quad.object.value not in mutants.WORDS.get(local(quad), (quad.object.value,)) for quad in new):
+        return ""  # no such word
+    if any(unheard(quad, scene) for quad in new):
         return ""
     if all(local(quad) in WORDING | JUDGEMENTS for quad in old | new):
         return "unknowable"
