@@ -125,11 +125,26 @@ def serve(
     public_url: Annotated[str | None, typer.Option(help="Address that clients use.", metavar="URL")] = None,
     query_timeout: Annotated[float | None, typer.Option(help="Seconds a query may run.", metavar="SECONDS")] = None,
     query_memory: Annotated[int | None, typer.Option(help="MiB a query may use.", metavar="MIB")] = None,
+    query_length: Annotated[int | None, typer.Option(help="Bytes of query text accepted.", metavar="BYTES")] = None,
+    query_tokens: Annotated[int | None, typer.Option(help="Words and signs of a query.", metavar="N")] = None,
+    query_depth: Annotated[int | None, typer.Option(help="Brackets open at once in a query.", metavar="N")] = None,
     queries_at_once: Annotated[int | None, typer.Option(help="Evaluators.", metavar="N")] = None,
     queue_length: Annotated[int | None, typer.Option(help="Queries that may wait.", metavar="N")] = None,
+    short_seconds: Annotated[float | None, typer.Option(help="Time slice of a query.", metavar="SECONDS")] = None,
+    long_queries: Annotated[int | None, typer.Option(help="Permits for longer queries.", metavar="N")] = None,
+    spool_bytes: Annotated[int | None, typer.Option(help="Bytes of an answer in memory.", metavar="BYTES")] = None,
+    answer_bytes: Annotated[int | None, typer.Option(help="Bytes of one answer.", metavar="BYTES")] = None,
     cache_bytes: Annotated[int | None, typer.Option(help="Bytes of answers kept in memory.", metavar="BYTES")] = None,
+    request_bytes: Annotated[int | None, typer.Option(help="Bytes of a request body.", metavar="BYTES")] = None,
+    request_timeout: Annotated[
+        float | None, typer.Option(help="Seconds a request may take to arrive.", metavar="SECONDS")
+    ] = None,
     allow_service: Annotated[
         list[str] | None, typer.Option(help="Address that SERVICE may reach.", metavar="IRI")
+    ] = None,
+    log_queries: Annotated[bool | None, typer.Option(help="Write query texts into the log.")] = None,
+    slow_query: Annotated[
+        float | None, typer.Option(help="Seconds after which a query is logged as slow.", metavar="SECONDS")
     ] = None,
 ) -> None:
     """Validate the dataset and serve it: SPARQL, pages, downloads. Every setting is also an environment variable."""

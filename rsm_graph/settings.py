@@ -38,19 +38,27 @@ class Settings(BaseSettings):
     query_tokens: int = Field(250_000, ge=100, description="words and signs of a query")
     query_depth: int = Field(1000, ge=10, description="brackets that a query may have open at once")
     queries_at_once: int = Field(
-        default_factory=lambda: max(2, os.cpu_count() or 2), ge=1, le=256, description="evaluators: queries at once"
+        default_factory=lambda: max(2, os.cpu_count() or 2),
+        ge=1,
+        le=256,
+        description="queries at once, all workers together",
     )
-    queue_length: int = Field(256, ge=0, description="queries that may wait for an evaluator")
+    queue_length: int = Field(256, ge=0, description="queries that may wait for an evaluator, all workers together")
     short_seconds: float = Field(
         0.1,
         gt=0,
         le=60,
         description="seconds after which a query gives up its place to others, unless it gets a permit",
     )
-    long_queries: int = Field(2, ge=1, le=256, description="permits for queries that take longer")
+    long_queries: int = Field(
+        2,
+        ge=1,
+        le=256,
+        description="permits for queries that take longer, all workers together; each worker has one at least",
+    )
     spool_bytes: int = Field(8 * 2**20, ge=0, description="bytes of an answer kept in memory before it goes to a file")
     answer_bytes: int = Field(256 * 2**20, ge=2**16, description="bytes of one answer")
-    cache_bytes: int = Field(64 * 2**20, ge=0, description="bytes of answers kept in memory")
+    cache_bytes: int = Field(64 * 2**20, ge=0, description="bytes of answers kept in memory, all workers together")
     request_bytes: int = Field(2 * 2**20, ge=1024, description="bytes of a request body")
     request_timeout: float = Field(20.0, gt=0, description="seconds a request may take to arrive")
     allow_service: tuple[str, ...] = Field((), description="addresses that SERVICE may reach")

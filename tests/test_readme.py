@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import typer
 
-from rsm_graph import formats
+from rsm_graph import cli, formats
 from rsm_graph.settings import Settings
 from tests.conftest import ROOT
 
@@ -85,6 +87,16 @@ def test_the_dockerfile_is_clean(tmp_path: Path) -> None:
 def test_the_settings_table_is_that_of_the_code() -> None:
     rows = re.findall(r"^\| `--([a-z-]+)` \| `(RSM_GRAPH_[A-Z_]+)` \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
     assert rows == [row[:4] for row in settings_rows()]
+
+
+def test_every_setting_is_an_option_of_a_command() -> None:
+    pending: list[Any] = [typer.main.get_command(cli.app)]
+    options = set()
+    while pending:
+        command = pending.pop()
+        options |= {option for parameter in command.params for option in parameter.opts}
+        pending += getattr(command, "commands", {}).values()
+    assert {f"--{row[0]}" for row in settings_rows()} <= options
 
 
 def settings_rows() -> list[tuple[str, str, str, str]]:

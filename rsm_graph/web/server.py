@@ -137,6 +137,7 @@ def _run(
 
     ``engine`` is one over what was loaded first, for a single process; several make their own.
     """
+    settings = share(settings)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the usual 1,024 are gone after 1,000 idle clients
 
@@ -148,6 +149,15 @@ def _run(
         serve(0)
     else:
         _Workers(serve, settings.workers).watch()
+
+
+def share(settings: Settings) -> Settings:
+    """Return the settings of one worker: what all of them together may do and keep is divided among them."""
+    divided = {
+        name: -(-getattr(settings, name) // settings.workers)
+        for name in ("queries_at_once", "long_queries", "queue_length", "cache_bytes")
+    }
+    return settings.model_copy(update=divided)
 
 
 class _Server(uvicorn.Server):

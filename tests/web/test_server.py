@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from rsm_graph import release
+from rsm_graph.settings import Settings
+from rsm_graph.web.server import share
 from tests.conftest import ROOT
 
 QUERY = {"query": "SELECT (COUNT(*) AS ?n) { ?s <http://example.org/p> ?o }"}
@@ -127,6 +129,20 @@ def test_a_dead_worker_is_replaced(start: Start, tmp_path: Path) -> None:
     assert len(after) == 2
     assert children[0] not in after
     server.stop()
+
+
+def test_workers_share_what_the_settings_allow(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "a.ttl").write_text(triples(3))
+    limits = ("--queries-at-once", "4", "--long-queries", "2", "--queue-length", "9")
+    for workers, evaluators in (("1", 4 + 2 + 1), ("2", 2 + 1 + 1), ("8", 1 + 1 + 1)):
+        server = start("--data", "a.ttl", "--workers", workers, *limits, cwd=tmp_path)
+        until = time.monotonic() + 10
+        while f"rsm_graph_evaluators {evaluators}\n" not in server.client.get("/metrics").text:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        server.stop()
+    one = share(Settings(workers=4, queries_at_once=6, long_queries=2, queue_length=9, cache_bytes=100))
+    assert (one.queries_at_once, one.long_queries, one.queue_length, one.cache_bytes) == (2, 1, 3, 25)
 
 
 def test_a_newer_release_on_disk_is_taken_up(start: Start, built: release.Release, tmp_path: Path) -> None:
