@@ -10,7 +10,8 @@ that is not noticed is one of three:
     estimate, a judgement, a value given once and in no other form);
 ``missed``
     the rest of the dataset denies it, and no shape says so: another passage says what this one no longer says, a word
-    is not in its list, a property leads to a thing of a class that it leads to nowhere else.
+    is not in its list, a property leads to a thing of a class that it leads to nowhere else, or to a literal of such a
+    datatype.
 
 The share of the noticed among noticed and missed is what the shapes are held to; the plain share is held to a floor,
 so that the two excuses cannot swallow it. The table is printed with ``-rP``; ``RSM_GRAPH_MUTANTS`` and
@@ -81,6 +82,12 @@ def unheard(quad: ox.Quad, scene: mutants.Scene) -> bool:
     return bool(types) and not any(types & others for others in used)
 
 
+def other_datatype(quad: ox.Quad, scene: mutants.Scene) -> bool:
+    """Whether the property has a literal of a datatype that its literals have nowhere else."""
+    used = {getattr(other.object, "datatype", None) for other in scene.by_predicate[quad.predicate.value]}
+    return isinstance(quad.object, ox.Literal) and quad.object.datatype not in used
+
+
 def excuse(change: mutants.Change, scene: mutants.Scene) -> str:
     """Return why a change that was not noticed cannot be noticed, or the empty string."""
     if not change.added:
@@ -90,7 +97,7 @@ def excuse(change: mutants.Change, scene: mutants.Scene) -> str:
         return ""
     if any(quad.object.value not in mutants.WORDS.get(local(quad), (quad.object.value,)) for quad in new):
         return ""  # no such word
-    if any(unheard(quad, scene) for quad in new):
+    if any(unheard(quad, scene) or other_datatype(quad, scene) for quad in new):
         return ""
     if all(local(quad) in WORDING | JUDGEMENTS for quad in old | new):
         return "unknowable"
