@@ -146,9 +146,12 @@ def load_files(named: Iterable[tuple[Path, str]], base_iri: str, written_base: s
 
 
 def _canonical(quads: Iterable[ox.Quad]) -> tuple[ox.Quad, ...]:
-    dataset = ox.Dataset(quads)
-    dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
-    return tuple(sorted(dataset, key=lambda quad: (str(quad.graph_name), *order(quad))))
+    found: Iterable[ox.Quad] = set(quads)
+    if any(isinstance(term, ox.BlankNode) for quad in found for term in quad):  # else there is nothing to name
+        dataset = ox.Dataset(found)
+        dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
+        found = dataset
+    return tuple(sorted(found, key=lambda quad: (str(quad.graph_name), *order(quad))))
 
 
 def order(statement: ox.Triple | ox.Quad) -> tuple[str, str, str]:

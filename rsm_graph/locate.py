@@ -14,8 +14,11 @@ _BASE = re.compile(r"^\s*@?base\s+<([^>]*)>", re.IGNORECASE)
 _NAME = r"(<[^<>\s]*>|[\w.-]*:(?:[\w-]|\\.|%\w\w|[.:](?=[\w-]))*)"
 _BLOCK = re.compile(rf"^\s*(?:GRAPH\s+)?{_NAME}\s*\{{", re.IGNORECASE)
 _SUBJECT = re.compile(rf"^\s*(?:(?:GRAPH\s+)?{_NAME}\s*\{{\s*)?{_NAME}\s+(?![.;,{{\s])", re.IGNORECASE)
+_ALONE = re.compile(rf"^\s*{_NAME}\s*$")
+"""A subject with nothing behind it on its line."""
+_END = re.compile(r"[.{}]\s*(#.*)?$")
 _TOKEN = re.compile(rf"(?<![\w<\"]){_NAME}")
-_LARGE = 50_000_000
+_LARGE = 20_000_000
 """Bytes above which a file is not searched: the answer would cost more than it tells."""
 
 
@@ -28,20 +31,18 @@ def find(paths: Iterable[Path], subject: str, predicate: str = "", graph: str = 
     """
     best = (5, "")
     for path in paths:
-        subjects, blocks = _index(path)
-        lines = subjects.get(subject, ())
-        inside = [entry for entry in lines if not graph or entry[1] == graph]
+        subjects, mentions, blocks = _index(path)
+        # What stands outside every block is in the graph that whoever read the file gave it.
+        inside = [entry for entry in subjects.get(subject, ()) if not graph or entry[1] in (graph, "")]
         named = [names[predicate] for _, _, names in inside if predicate in names]
         if named:
             found = (0, f"{path}:{named[0]}")
         elif inside:
             found = (1, f"{path}:{inside[0][0]}")
+        elif mentioned := mentions.get((graph, subject)):
+            found = (2, f"{path}:{mentioned}")
         else:
-            said = (names for entries in subjects.values() for _, name, names in entries if name == graph)
-            if mentions := [names[subject] for names in said if subject in names]:
-                found = (2, f"{path}:{min(mentions)}")
-            else:
-                found = (3, f"{path}:{blocks[graph]}") if graph in blocks else (4, str(path))
+            found = (3, f"{path}:{blocks[graph]}") if graph in blocks else (4, str(path))
         best = min(best, found, key=lambda pair: pair[0])
     return best[1]
 
@@ -50,9 +51,14 @@ _Entry = tuple[int, str, dict[str, int]]
 
 
 @lru_cache(maxsize=64)
-def _index(path: Path) -> tuple[Mapping[str, tuple[_Entry, ...]], Mapping[str, int]]:
-    """Return where each subject begins, in which graph, with the line of every name it is said with; and the blocks."""
+def _index(path: Path) -> tuple[Mapping[str, list[_Entry]], Mapping[tuple[str, str], int], Mapping[str, int]]:
+    """Return where things are written.
+
+    First where each subject begins, in which graph, with the line of every name it is said with; then the first line
+    of a graph that has a name; then where the blocks of graphs begin.
+    """
     subjects: dict[str, list[_Entry]] = defaultdict(list)
+    mentions: dict[tuple[str, str], int] = {}
     blocks: dict[str, int] = {}
     prefixes: dict[str, str] = {}
     base = ""
@@ -68,10 +74,11 @@ def _index(path: Path) -> tuple[Mapping[str, tuple[_Entry, ...]], Mapping[str, i
         return prefixes[prefix] + re.sub(r"\\(.)", r"\1", local) if prefix in prefixes else name
 
     graph, names = "", dict[str, int]()
-    in_string = False
+    in_string, ended = False, True
     for number, line in enumerate(text.splitlines(), start=1):
         if line.count('"""') % 2:
             in_string = not in_string
+            ended = not in_string and _END.search(line) is not None
             continue
         if in_string or line.lstrip().startswith("#"):
             continue
@@ -84,11 +91,13 @@ def _index(path: Path) -> tuple[Mapping[str, tuple[_Entry, ...]], Mapping[str, i
         if block := _BLOCK.match(line):
             graph = expand(block[1])
             blocks.setdefault(graph, number)
-        if found := _SUBJECT.match(line):
+        if ended and (found := _SUBJECT.match(line) or _ALONE.match(line)):
             names = {}
-            subjects[expand(found[2])].append((number, graph, names))
+            subjects[expand(found[found.lastindex or 1])].append((number, graph, names))
         for token in _TOKEN.finditer(line):
             names.setdefault(expand(token[1]), number)
+            mentions.setdefault((graph, expand(token[1])), number)
+        ended = _END.search(line) is not None if line.strip() else ended
         if re.search(r"\sa\s", line):
             names.setdefault("http://www.w3.org/1999/02/22-rdf-syntax-ns#type", number)
-    return {name: tuple(entries) for name, entries in subjects.items()}, blocks
+    return subjects, mentions, blocks

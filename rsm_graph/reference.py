@@ -7,6 +7,7 @@ normalises literals, would hold other literals than the data and so give other r
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import pickle
 import signal
@@ -25,7 +26,7 @@ import pyoxigraph as ox
 
 from rsm_graph.errors import InputError
 from rsm_graph.reports import Result
-from rsm_graph.shapes import TARGETS, Kind, Shapes
+from rsm_graph.shapes import TARGETS, Kind, Shapes, severity_of
 
 SMALL = 4000
 """Triples up to which starting further processes costs more than it saves."""
@@ -63,7 +64,7 @@ def validate(
     data = _nt(triples)
     count = workers or os.cpu_count() or 1
     alone = count <= 1 or data.count(b"\n") <= SMALL
-    parts = sorted(_parts(shapes, checks, 1 if alone else count * PARTS), key=lambda part: part.cost, reverse=True)
+    parts = sorted(divided(shapes, checks, 1 if alone else count * PARTS), key=lambda part: part.cost, reverse=True)
     results = []
     with closing(_here(data, parts) if alone else _elsewhere(data, parts, count)) as outcomes:
         for number, (part, outcome) in enumerate(zip(parts, outcomes, strict=True), start=1):
@@ -82,7 +83,7 @@ class Part(NamedTuple):
     cost: float
 
 
-def _parts(shapes: Shapes, checks: Mapping[str, int], number: int) -> Iterator[Part]:
+def divided(shapes: Shapes, checks: Mapping[str, int], number: int) -> Iterator[Part]:
     """Yield the shapes in parts of about equal cost, at least one a topic and about ``number`` altogether.
 
     Every part holds its whole topic, less the targets of the constraints that are in other parts: whatever a shape
@@ -113,8 +114,8 @@ def _result(row: Row, shapes: Shapes) -> Result:
         focus=row.focus,
         path=constraint.path if row.path == "…" else row.path,
         value=row.value,
-        message=row.message if constraint.kind == "sparql" and row.message else constraint.message,
-        severity=constraint.severity,
+        message=(row.message if constraint.kind == "sparql" else "") or constraint.message or row.message,
+        severity=severity_of(row.severity),
         component=row.component,
     )
 
@@ -124,6 +125,7 @@ class Judge:
 
     def __init__(self, data: bytes) -> None:
         _search_queries_once()
+        logging.getLogger("pyshacl-validate").disabled = True  # what it would print is told by the error
         self._data = _graph(data)
 
     def results(self, shapes: bytes) -> list[Row] | str:

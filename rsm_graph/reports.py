@@ -87,6 +87,8 @@ class Report:
     cached: bool = False
     truncated: Mapping[str, int] = field(default_factory=dict)
     """Results left out, by constraint, where one constraint has more than a report of this size should hold."""
+    stopped: tuple[str, ...] = ()
+    """Topics of the shapes that were not tried to the end, because so many violations were found before."""
 
     @property
     def conforms(self) -> bool:
@@ -111,9 +113,10 @@ class Report:
         """Return one line: whether the data conform, how many results of each severity, how much was checked."""
         found = ", ".join(_number(self.count(s), {"info": "note"}.get(s, s)) for s in SEVERITIES)
         verdict = "The data conform" if self.conforms else "The data do not conform"
+        more = f" There are more: the shapes of {', '.join(self.stopped)} stopped early." if self.stopped else ""
         return (
             f"{verdict}: {found}; {_number(len(self.constraints), 'constraint')}, "
-            f"{_number(sum(self.checks.values()), 'check')}, {_number(self.triples, 'triple')}."
+            f"{_number(sum(self.checks.values()), 'check')}, {_number(self.triples, 'triple')}.{more}"
         )
 
     def without(self, known: Iterable[tuple[str, str, str, str]]) -> Report:
@@ -131,12 +134,13 @@ class Report:
         lines: list[str] = []
         for constraint, results in self.by_constraint():
             left_out = self.truncated.get(constraint.iri, 0)
-            lines.append(f"{constraint.name} ({constraint.severity}, {len(results) + left_out}): {constraint.label}")
+            lines.append(f"{constraint.name} ({results[0].severity}, {len(results) + left_out}): {constraint.label}")
             same = len({result.message for result in results}) == 1
             if same:
                 lines += self._said(results[0], "  ")
             for result in results[:_SHOWN]:
-                statement = " ".join(filter(None, map(self.short, (result.focus, result.path, result.value))))
+                value = "" if result.value == result.focus and not result.path else result.value
+                statement = " ".join(filter(None, map(self.short, (result.focus, result.path, value))))
                 lines.append(f"  {result.place or '-'}: {statement}")
                 lines += [] if same else self._said(result, "      ")
             if len(results) + left_out > _SHOWN:
@@ -151,7 +155,7 @@ class Report:
         problem, remedy = (
             _IRI.sub(lambda found: shorten(found[0], known), text) for text in (result.problem, result.remedy)
         )
-        return [f"{margin}{problem}"] + ([f"{margin}→ {remedy}"] if remedy else [])
+        return ([f"{margin}{problem}"] if problem else []) + ([f"{margin}→ {remedy}"] if remedy else [])
 
     def short(self, term: str) -> str:
         """Return a term in N-Triples or path syntax with prefixes in place of whole IRIs."""
@@ -175,6 +179,7 @@ class Report:
             "hash": self.data_hash,
             "counts": {severity: self.count(severity) for severity in SEVERITIES},
             "left_out": dict(self.truncated),
+            "stopped": self.stopped,
             "results": [
                 {"name": r.name, **asdict(r), "problem": r.problem, "remedy": r.remedy}
                 for _, results in self.by_constraint()

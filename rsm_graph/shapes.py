@@ -22,10 +22,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal as OneOf
+from typing import cast
 
 import pyoxigraph as ox
 
-from rsm_graph import formats, locate, project
+from rsm_graph import formats, locate, project, wellformed
 from rsm_graph.errors import InputError
 from rsm_graph.namespaces import DEFAULT_BASE, RDF_TYPE, RDFS_LABEL, VOCABULARIES
 
@@ -50,6 +51,7 @@ TARGETS = frozenset(SH + name for name in (*_TARGETS, "targetNode", "target"))
 """Properties by which a shape says what it is about."""
 
 _FORBIDDEN = re.compile(r"\b(MINUS|VALUES|SERVICE)\b|[?$](shapesGraph|currentShape)\b", re.IGNORECASE)
+_SHAPES = ("NodeShape", "PropertyShape")
 _LISTS = ("and", "or", "xone")
 _SHAPE_LINKS = frozenset(SH + name for name in ("property", "node", "not", "qualifiedValueShape", *_LISTS))
 """Properties that lead from a shape into a shape inside it (SHACL 2.1); a result inside belongs to the outer one."""
@@ -135,7 +137,17 @@ class Shapes:
         own = [t for t in self.topics[topic] if getattr(t.subject, "value", "") not in checks]
         referred = {t.object for t in own if t.predicate.value in _SHAPE_LINKS and isinstance(t.object, ox.NamedNode)}
         elsewhere = (t for shape in sorted(referred, key=str) for t in self.graph.closure(shape))
-        return tuple(dict.fromkeys((*self.declarations, *own, *elsewhere)))
+        severities = self._inherited({t.subject for t in own})
+        return tuple(dict.fromkeys((*self.declarations, *own, *elsewhere, *severities)))
+
+    def _inherited(self, subjects: set[object]) -> Iterator[ox.Triple]:
+        """Yield the severity of the constraint for shapes inside it that state none; SHACL would take Violation."""
+        severity = ox.NamedNode(SH + "severity")
+        for node in subjects:
+            owner = ox.NamedNode(self.owners[str(node)]) if str(node) in self.owners else None
+            if owner and not self.graph.objects(node, severity.value):
+                for stated in self.graph.objects(owner, severity.value):
+                    yield ox.Triple(cast(ox.BlankNode, node), severity, cast(ox.NamedNode, stated))
 
     def only(self, constraints: Iterable[str]) -> Shapes:
         """Return the shapes with these constraints (IRIs) alone, and what they are made of."""
@@ -182,11 +194,13 @@ def load(paths: Iterable[Path], base_iri: str = DEFAULT_BASE) -> Shapes:
             raise InputError(f"{path}: cannot be read ({error.strerror}).", "Check the name and the rights.") from error
         quads = formats.parse(text, formats.of_file(path), str(path), base_iri=path.resolve().as_uri())
         topic = path.stem if path.stem not in topics else str(path)
-        topics[topic] = tuple(quad.triple for quad in quads)
+        topics[topic] = _named([quad.triple for quad in quads], path)
         files[topic] = path
     declaring = {SH + "declare", SH + "prefix", SH + "namespace"}
     declarations = tuple(t for triples in topics.values() for t in triples if t.predicate.value in declaring)
     shapes = Shapes(base_iri, {n: t for n, t in topics.items() if set(t) - set(declarations)}, files, declarations)
+    for fault in wellformed.faults([t for topic in shapes.topics for t in shapes.shacl(topic)]):
+        raise InputError(f"{_whose(fault.node, shapes)}: the shapes cannot be used: {fault.reason}.")
     for constraint in shapes.constraints.values():
         _check_queries(constraint, shapes)
     if not shapes.constraints:
@@ -195,6 +209,30 @@ def load(paths: Iterable[Path], base_iri: str = DEFAULT_BASE) -> Shapes:
             "A shape has sh:targetClass, sh:targetNode, sh:targetSubjectsOf or sh:targetObjectsOf.",
         )
     return shapes
+
+
+def _named(triples: list[ox.Triple], path: Path) -> tuple[ox.Triple, ...]:
+    """Return a shapes graph in which shapes with targets have names: those without one are numbered."""
+    nameless = dict.fromkeys(
+        t.subject for t in triples if t.predicate.value in TARGETS and isinstance(t.subject, ox.BlankNode)
+    )
+    names: dict[object, ox.NamedNode] = {
+        node: ox.NamedNode(f"{path.resolve().as_uri()}#shape{n}") for n, node in enumerate(nameless, start=1)
+    }
+    return tuple(
+        ox.Triple(names.get(t.subject, t.subject), t.predicate, names.get(t.object, t.object)) for t in triples
+    )
+
+
+def _whose(node: str, shapes: Shapes) -> str:
+    """Return the file, and the line where it is known, of a node of the shapes graph, and the name of its shape."""
+    owner = node.strip("<>") if node.strip("<>") in shapes.constraints else shapes.owners.get(node, "")
+    if constraint := shapes.constraints.get(owner):
+        return f"{shapes.place(constraint)}, {constraint.name}"
+    topics = [n for n, triples in shapes.topics.items() if any(str(t.subject) == node for t in triples)]
+    file = shapes.files[(topics or list(shapes.files))[0]]
+    line = locate.find([file], node.strip("<>").replace(shapes.base_iri, DEFAULT_BASE))
+    return f"{line}, {node}" if node.startswith("<") else str(file)
 
 
 def _check_queries(constraint: Constraint, shapes: Shapes) -> None:
@@ -219,9 +257,17 @@ def _check_queries(constraint: Constraint, shapes: Shapes) -> None:
                 ox.Store().query(declared + text.replace("$PATH", constraint.path or "?path"))
             except SyntaxError as error:
                 raise InputError(
-                    f"{shapes.place(constraint)}: the query of {constraint.name} does not parse ({error.msg}).",
+                    f"{shapes.place(constraint)}: the query of {constraint.name} does not parse "
+                    f"({_complaint(error.msg, declared)}).",
                     "Correct it; the prefixes it uses are to be declared where its sh:prefixes points.",
                 ) from error
+
+
+def _complaint(message: str, prologue: str) -> str:
+    """Return what the parser says of a query that stands behind a prologue, without all that it would have taken."""
+    if found := re.match(r"error at (\d+):(\d+)", message):
+        return f"line {int(found[1]) - prologue.count(chr(10))}, column {found[2]} of the query"
+    return message.partition("\n")[0]
 
 
 def _ontologies(graph: Graph, query: object) -> list[object]:
@@ -310,12 +356,15 @@ def _constraints(topic: str, graph: Graph, base_iri: str) -> Iterator[Constraint
         targets = tuple(
             (kind, str(term)) for kind in (*_TARGETS, "targetNode") for term in graph.objects(node, SH + kind)
         )
+        types = graph.objects(node, RDF_TYPE)
+        if ox.NamedNode(_RDFS + "Class") in types and {ox.NamedNode(SH + n) for n in _SHAPES} & set(types):
+            targets += (("targetClass", str(node)),)  # an implicit class target (SHACL 2.1.3.3)
         is_check = check in graph.objects(node, RDF_TYPE)
         if not (targets or is_check or graph.objects(node, SH + "target")):
             continue
         queries = [graph.text(inner, SH + "select") for inner in graph.objects(node, SH + "sparql")]
         iri = str(getattr(node, "value", node)) if isinstance(node, ox.NamedNode) else str(node)
-        severity = graph.text(node, SH + "severity").removeprefix(SH).lower() or "violation"
+        severity = next(iter(graph.objects(node, SH + "severity")), None)
         messages = [graph.text(inner, SH + "message") for inner in (node, *graph.objects(node, SH + "sparql"))]
         name = iri.rpartition("#")[2].rpartition("/")[2]
         yield Constraint(
@@ -324,13 +373,18 @@ def _constraints(topic: str, graph: Graph, base_iri: str) -> Iterator[Constraint
             label=graph.text(node, RDFS_LABEL) or graph.text(node, SH + "name") or name,
             description=graph.text(node, SH + "description") or graph.text(node, _RDFS + "comment"),
             message=next((m for m in messages if m), ""),
-            severity=severity if severity in SEVERITIES else "violation",
+            severity=severity_of(str(getattr(severity, "value", ""))),
             kind="dataset" if is_check else "sparql" if queries else "core",
             topic=topic,
             targets=targets,
             select=graph.text(node, SH + "select") if is_check else "\0".join(queries),
             path=path_text(graph, graph.objects(node, SH + "path")),
         )
+
+
+def severity_of(iri: str) -> Severity:
+    """Return the severity that an IRI or its last part names; one of somebody's own counts as a violation."""
+    return next((severity for severity in SEVERITIES if severity == iri.removeprefix(SH).lower()), "violation")
 
 
 def path_text(graph: Graph, paths: list[object]) -> str:

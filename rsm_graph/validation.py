@@ -36,7 +36,7 @@ from rsm_graph.derive import derive
 from rsm_graph.errors import InputError
 from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES
 from rsm_graph.reports import Report, Result
-from rsm_graph.shapes import Constraint, Shapes, load, project_shapes, target_queries
+from rsm_graph.shapes import Constraint, Shapes, load, project_shapes, severity_of, target_queries
 
 __all__ = [
     "Engine",
@@ -57,7 +57,9 @@ Progress = Callable[[str], None]
 KEPT_RESULTS = 1000
 """Results of one constraint that a report holds; the rest is only counted."""
 LARGE = 200_000
-"""Statements above which files are left to the quick engine."""
+"""Statements above which a dataset is left to the quick engine and its verdict is not kept."""
+ENOUGH = 5_000
+"""Violations after which the shapes of one topic stop over a large dataset: each costs 25 kB while they run."""
 KEPT_VERDICTS = 32
 """Verdicts in the cache folder; the oldest beyond them are deleted."""
 
@@ -87,6 +89,7 @@ def validate(
     :class:`InputError` when a shape itself is faulty, naming file and line.
     """
     started = time.perf_counter()
+    cache = cache if len(dataset.quads) <= LARGE else None
     key = _key(dataset, shapes) if cache else ""
     kept = _recall(cache, key, dataset, shapes)
     if kept is None and engine == "quick":
@@ -98,25 +101,29 @@ def validate(
     store = loaded(dataset)
     say("shapes and dataset checks")
     checks = count_checks(store, shapes)
+    stopped: list[str] = []
+    results: Iterable[Result]
     with ThreadPoolExecutor(1) as aside:  # pyoxigraph and the validators leave the interpreter to each other
-        checked = aside.submit(lambda: list(dataset_checks(store, shapes)))
+        checked = aside.submit(lambda: _bounded(dataset_checks(store, shapes)))
         if engine == "reference":
             results = reference.validate(dataset.default_triples, shapes, checks=checks, workers=workers, progress=say)
             validators = (f"pySHACL {version('pyshacl')}", f"pyoxigraph {version('pyoxigraph')}")
         else:
-            results = list(_quick(dataset, shapes))
+            results = _quick(dataset, shapes, say, stopped)
             validators = (f"shacl {version('shacl')}", f"pyoxigraph {version('pyoxigraph')}")
-        results += checked.result()
-    held, truncated = _bounded(results)
+        held, truncated = _bounded(results)
+        say("dataset checks")
+        of_graphs, more = checked.result()
     report = Report(
         base_iri=dataset.base_iri,
-        results=tuple(sorted(_with_graphs(held, dataset))),
+        results=tuple(sorted(_with_graphs([*held, *of_graphs], dataset))),
         constraints=shapes.constraints,
         checks=checks,
         validators=validators,
         triples=len(dataset.default_triples),
-        data_hash=dataset.hash,
-        truncated=truncated,
+        data_hash=dataset.hash if len(dataset.quads) <= LARGE else "",
+        truncated={**truncated, **more},
+        stopped=tuple(stopped),
     )
     _keep(cache, key if engine == "reference" else key + _QUICKLY, report)
     return replace(_located(report, dataset), seconds=time.perf_counter() - started)
@@ -222,17 +229,26 @@ def _filled(message: str, bound: Mapping[str, object]) -> str:
     return _VARIABLE.sub(lambda found: str(getattr(bound.get(found[1]), "value", "")), message)
 
 
-def _quick(dataset: Dataset, shapes: Shapes) -> Iterator[Result]:
-    """Yield the results of the Rust validator."""
-    graph = [triple for topic in shapes.topics for triple in shapes.shacl(topic)]
-    turtle = ox.serialize(dict.fromkeys(graph), format=ox.RdfFormat.N_TRIPLES).decode()
+def _quick(dataset: Dataset, shapes: Shapes, say: Progress, stopped: list[str]) -> Iterator[Result]:
+    """Yield the results of the Rust validator; over a large dataset topic by topic, and of each only so many.
+
+    The topics that have more are added to ``stopped``.
+    """
+    large = len(dataset.quads) > LARGE
+    topics = list(dict.fromkeys(c.topic for c in shapes.constraints.values() if c.kind != "dataset"))
     data = ox.serialize(dataset.default_triples, format=ox.RdfFormat.N_TRIPLES).decode()
-    try:
-        compiled = shacl.Shapes.from_text(turtle, format="ntriples")
-        results = compiled.validate_text(data, format="ntriples").results
-    except ValueError as error:
-        raise InputError(f"{_names(shapes)}: the shapes cannot be used ({error}).") from error
-    yield from (quick_result(found, shapes) for found in results)
+    for number, part in enumerate([[topic] for topic in topics] if large else [topics], start=1):
+        graph = dict.fromkeys(triple for topic in part for triple in shapes.shacl(topic))
+        turtle = ox.serialize(graph, format=ox.RdfFormat.N_TRIPLES).decode()
+        try:
+            compiled = shacl.Shapes.from_text(turtle, format="ntriples")
+            results = compiled.validate_text(data, format="ntriples", max_results=ENOUGH if large else None).results
+        except ValueError as error:
+            raise InputError(f"{_names(shapes)}: the shapes cannot be used ({error}).") from error
+        yield from (quick_result(found, shapes) for found in results)
+        if large:
+            stopped += part if len(results) >= ENOUGH else ()
+            say(f"{part[0]}: {number} of {len(topics)} topics")
 
 
 def quick_result(found: shacl.Result, shapes: Shapes) -> Result:
@@ -243,8 +259,8 @@ def quick_result(found: shacl.Result, shapes: Shapes) -> Result:
         focus=found.focus_node,
         path=found.path if found.path and _IRI.fullmatch(found.path) else constraint.path,
         value=found.value or "",
-        message=found.message if constraint.kind == "sparql" and found.message else constraint.message,
-        severity=constraint.severity,
+        message=(found.message if constraint.kind == "sparql" else "") or constraint.message or found.message or "",
+        severity=severity_of(found.severity_iri),
         component=found.component_iri,
     )
 

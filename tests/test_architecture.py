@@ -25,6 +25,7 @@ LAYERS = {
         "shapes",
         "locate",
         "validation",
+        "wellformed",
     },
     2: {"dataset", "derive"},
     1: {"formats", "jsonld", "namespaces", "negotiation", "project", "rdfxml", "settings", "sssom", "table"},
