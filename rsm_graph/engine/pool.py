@@ -32,6 +32,8 @@ from rsm_graph.engine.protocol import (
 )
 from rsm_graph.errors import RsmGraphError, Unavailable
 
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
 
 class Owner(Protocol):
     """Who is told what happens in a pool."""
@@ -110,6 +112,7 @@ class Evaluator(asyncio.Protocol):
         self.process = process
         self._closed = False
         self._thread = process.pid
+        self._resting = 0  # pages of memory before its first query
         self._frames = Frames()
         self._transport: asyncio.WriteTransport | None = None
 
@@ -122,6 +125,7 @@ class Evaluator(asyncio.Protocol):
         for kind, content in self._frames.feed(data):
             if kind == READY:
                 self._thread = json.loads(content)["thread"]
+                self._resting = _resident(self.pid)
                 self.pool.started(None)
                 self.pool.owner.evaluator_ready(self)
             elif kind == ERROR and self.job is None:
@@ -135,6 +139,11 @@ class Evaluator(asyncio.Protocol):
         if self in self.pool.idle:
             self.pool.idle.remove(self)
         self.pool.connection_lost(self)
+
+    @property
+    def grown(self) -> int:
+        """Bytes of memory that its queries have taken; 0 where the system does not tell."""
+        return max(0, _resident(self.pid) - self._resting) * _PAGE
 
     @property
     def connected(self) -> bool:
@@ -426,6 +435,15 @@ class SpawnedPool(Pool):
 def default_pool() -> type[Pool]:
     """Return the kind of pool for this system."""
     return ForkedPool if sys.platform == "linux" else SpawnedPool
+
+
+def _resident(pid: int) -> int:
+    """Return the pages of memory of a process; 0 where the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:  # noqa: PTH123 - twenty times as quick
+            return int(file.read().split()[1])
+    except OSError:
+        return 0
 
 
 def _share(pid: int) -> int:

@@ -51,6 +51,8 @@ The engine's parser wants no space between keywords: ``ORDER BYRAND()``.
 _SNAKE = re.compile("(?<!^)(?=[A-Z])")
 _TICK = 0.02
 """Seconds between two looks at the clock; one timer for all queries costs each of them nothing."""
+_TOGETHER = 1024 * 2**20
+"""Bytes that all queries of a server may take together; with many processors their single limits come to more."""
 _DYING = 0.05
 """Seconds that a killed process may take to end."""
 _REBUILD_PAUSE = 1.0
@@ -169,6 +171,7 @@ class Supervisor:
         self._closing = False
         self._rebuilding: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
+        self._together = max(_TOGETHER // settings.workers, settings.query_memory * 2**20)
         self._limits = {
             "seconds": settings.query_timeout,
             "memory": settings.query_memory * 2**20,
@@ -321,10 +324,23 @@ class Supervisor:
         slice_began = now - self._settings.short_seconds / min(crowd, 4)
         for job in [job for job in self._short if job.started <= slice_began]:
             self._slice_is_over(job)
+        self._bound_memory()
         if self._by_age and not self._closing:
             self._ticking = asyncio.get_running_loop().call_later(_TICK, self._tick)
         else:
             self._ticking = None
+
+    def _bound_memory(self) -> None:
+        """End the queries that take most, until all together take no more than they may."""
+        jobs = [*self._short, *self._over, *self._long]
+        if len(jobs) * self._settings.query_memory * 2**20 <= self._together:
+            return
+        taken = {job: job.evaluator.grown for job in jobs if job.evaluator is not None}
+        while sum(taken.values()) > self._together:
+            largest = max(taken, key=lambda job: taken[job])
+            del taken[largest]
+            self._fail(largest, QueryMemory("All queries together took too much memory.", "Ask again in a moment."))
+            self._dispatch()
 
     def _dispatch(self) -> None:
         """Start what can start."""

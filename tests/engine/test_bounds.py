@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rsm_graph.engine import DataFile, Source
+from rsm_graph.engine import DataFile, Source, supervisor
 from rsm_graph.errors import AnswerTooLarge, InputError, QueryMemory, QueryTimeout, RdfSyntaxError, Unavailable
 
 from .conftest import RUNAWAY, THINGS, Running, eventually, small_data, tasks
@@ -131,7 +131,7 @@ def test_the_queue_is_bounded(started: Start) -> None:
 
 
 def test_clients_take_turns(started: Start) -> None:
-    engine = started(query_timeout=20, queries_at_once=1, long_queries=1)
+    engine = started(query_timeout=20, queries_at_once=1, long_queries=1, short_seconds=20)
     work = "SELECT (COUNT(*) AS ?n) { ?a <http://example.org/n> ?b . ?c <http://example.org/n> ?d }"
     order: list[str] = []
     futures = []
@@ -249,6 +249,23 @@ def test_a_new_release_is_swapped_in_without_a_failure(started: Start) -> None:
     parents = [p for p in psutil.Process().children() if "rsm_graph.engine.parent" in p.cmdline()[-1:]]
     engine.until(lambda snapshot: snapshot.evaluators == engine.supervisor.evaluators_wanted)
     assert sum(parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE for parent in parents) >= 1
+
+
+@linux
+def test_all_queries_together_are_bounded_in_memory(started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "_TOGETHER", 0)  # what one query may take is then what all may
+    engine = started(query_timeout=3, query_memory=80, queries_at_once=4, long_queries=4)
+    columns = " ".join(f"(COUNT(DISTINCT CONCAT(STR(?a), STR(?f), '{i}')) AS ?n{i})" for i in range(100))
+    hungry = f"SELECT {columns} {{ ?a ?b ?c . ?d ?e ?f }}"
+    futures = [engine.submit(f"{hungry} # {i}") for i in range(6)]
+    most = 0
+    while not all(future.done() for future in futures):
+        most = max(most, engine.snapshot().memory_bytes)
+        engine.ask(f"{LIGHT} # {most} {time.monotonic()}")
+    errors = [future.exception() for future in futures]
+    assert all(isinstance(error, QueryMemory | QueryTimeout) for error in errors)
+    assert "All queries together" in "".join(map(str, errors))
+    assert most < 300 * 2**20, "80 MiB, what store and idle processes take, and what grows between two looks"
 
 
 def test_a_release_that_cannot_be_read_changes_nothing(started: Start, tmp_path: Path) -> None:
