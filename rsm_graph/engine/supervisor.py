@@ -2,7 +2,8 @@
 
 A query begins in the *short* lane. One that is not done after the first time slice gives up its place there: it
 goes on at low priority when a *long* permit is free, or else stays only until somebody waits for its place; then it
-is put back and begins again when a permit is free. So a small query waits for at most a slice, whatever else runs.
+is put back and begins again when a permit is free, or in its turn if the machine was so busy that it has hardly run.
+So a small query waits for at most a slice, whatever else runs.
 The limit of a query counts from its arrival; at the end of it its evaluator is killed.
 """
 
@@ -82,6 +83,8 @@ class _Job:
     state: State = "waiting"
     started: float = 0.0
     """When it began, for the last time."""
+    worked: float = 0.0
+    """What its evaluator had worked by then."""
     evaluator: Evaluator | None = None
     connects: bool = False
     """Whether it needs an evaluator of its own that may open a connection."""
@@ -376,6 +379,7 @@ class Supervisor:
     def _hand_over(self, job: _Job, evaluator: Evaluator) -> None:
         evaluator.job = job
         job.evaluator = evaluator
+        job.worked = evaluator.worked
         if job.state == "long":
             evaluator.lower_priority()
         evaluator.send(job.content)
@@ -396,11 +400,19 @@ class Supervisor:
         self._long.add(job)
 
     def _put_aside(self, job: _Job) -> None:
-        """Take the evaluator from a job that holds no permit; it begins again when it gets one."""
+        """Take the evaluator from a job that holds no permit; it begins again when it gets one.
+
+        On a busy machine a small query may not have run at all in its slice; such a one begins again in its turn.
+        """
+        worked = job.evaluator.worked - job.worked if job.evaluator is not None else 0.0
         self._kill(job, "preempted")
         job.spool = Spool(self._settings.spool_bytes)
-        job.state = "set aside"
-        self._set_aside.push(job)
+        if worked < self._settings.short_seconds / 10:
+            job.state = "waiting"
+            self._waiting.push(job)
+        else:
+            job.state = "set aside"
+            self._set_aside.push(job)
 
     def _time_is_up(self, job: _Job) -> None:
         if job.state == "done":

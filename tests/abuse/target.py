@@ -185,6 +185,17 @@ def memory(pid: int) -> int:
     return total
 
 
+def at_once(target: Target, requests: list[bytes]) -> list[Answer]:
+    """Send requests at the same time."""
+    replies: list[Answer] = []
+    threads = [threading.Thread(target=lambda r=r: replies.append(target.send(r))) for r in requests]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return replies
+
+
 @contextlib.contextmanager
 def serving(*arguments: str, cwd: Path = ROOT) -> Iterator[Target]:
     """Run ``rsm-graph serve`` on a free port."""

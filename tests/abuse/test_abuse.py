@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from .cases import ALL, QUERIES, REQUESTS, Abuse
-from .target import Answer, Beside, Target, get, memory, query_request, serving
+from .target import Beside, Target, at_once, get, memory, query_request, serving
 
 SECONDS = 0.3
 """The limit of a query here."""
@@ -87,14 +86,3 @@ def test_sixty_runaways_at_once() -> None:
     assert beside.most - beside.base < 2**30
     took = sorted(beside.took)
     assert took[len(took) // 2] < 0.1
-
-
-def at_once(target: Target, requests: list[bytes]) -> list[Answer]:
-    """Send requests at the same time."""
-    replies: list[Answer] = []
-    threads = [threading.Thread(target=lambda r=r: replies.append(target.send(r))) for r in requests]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return replies

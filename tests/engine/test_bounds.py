@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rsm_graph.engine import DataFile, Source, supervisor
+from rsm_graph.engine import DataFile, Source, pool, supervisor
 from rsm_graph.errors import AnswerTooLarge, InputError, QueryMemory, QueryTimeout, RdfSyntaxError, Unavailable
 
 from .conftest import RUNAWAY, THINGS, Running, eventually, small_data, tasks
@@ -120,6 +120,15 @@ def test_a_query_that_lost_its_place_begins_again_and_is_answered(started: Start
     for i in range(20):
         engine.ask(f"{LIGHT} # {i}")
     assert {future.result(20).data for future in futures} == {futures[0].result().data}
+
+
+def test_a_query_that_has_hardly_run_in_its_slice_gets_another(started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool.Evaluator, "worked", 0.0)
+    engine = started(query_timeout=3, queries_at_once=1, long_queries=1, short_seconds=0.02)
+    futures = [engine.submit(f"{RUNAWAY} # {i}") for i in range(6)]
+    engine.until(lambda snapshot: snapshot.kills.get("preempted", 0) > 10)
+    for future in futures:
+        future.cancel()
 
 
 def test_the_queue_is_bounded(started: Start) -> None:
