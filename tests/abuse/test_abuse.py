@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +88,9 @@ def test_sixty_runaways_at_once() -> None:
     assert beside.most - beside.base < 2**30
     took = sorted(beside.took)
     assert took[len(took) // 2] < 0.1
+
+
+def test_the_list_of_outcomes_is_of_these_cases() -> None:
+    listed = re.findall(r"^\|([^|]+)\|(\d+)\|", Path(__file__).with_name("README.md").read_text(), re.MULTILINE)
+    assert [name for name, _ in listed] == [abuse.name for abuse in ALL]
+    assert all(int(status) in abuse.statuses for (_, status), abuse in zip(listed, ALL, strict=True))
