@@ -67,17 +67,20 @@ class Target(NamedTuple):
         received = bytearray()
         with self.connect() as sock:
             sock.setblocking(False)
+            poll = select.poll()  # takes descriptors beyond 1,024
+            poll.register(sock)
             while time.monotonic() - began < seconds:
-                readable, writable, _ = select.select([sock], [sock] if rest else [], [], seconds)
+                poll.modify(sock, select.POLLIN | (select.POLLOUT if rest else 0))
+                events = sum(event for _, event in poll.poll(seconds * 1000))
                 try:
-                    if readable:
+                    if events & ~select.POLLOUT:
                         block = sock.recv(1 << 20)
                         if not block:
                             break
                         received += block
                         if alone and _is_whole(received):
                             break
-                    elif writable:
+                    elif events:
                         rest = rest[sock.send(rest[: 1 << 16]) :]
                 except ConnectionError:
                     if not rest:
