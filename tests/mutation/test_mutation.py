@@ -9,9 +9,9 @@ that is not noticed is one of three:
     nothing else in the dataset says what the changed statement said, so that only its source can tell (a wording, an
     estimate, a judgement, a value given once and in no other form);
 ``missed``
-    the rest of the dataset denies it, and no shape says so: another passage says what this one no longer says, a word
-    is not in its list, a property leads to a thing of a class that it leads to nowhere else, or to a literal of such a
-    datatype.
+    the rest of the dataset denies it, and no shape says so: another passage says what this one no longer says, of
+    something of which there is one only; a word is not in its list; a property leads to a thing of a class, or to a
+    literal of a datatype, that it leads to nowhere else; a type changed; a statement moved to another passage.
 
 The share of the noticed among noticed and missed is what the shapes are held to; the plain share is held to a floor,
 so that the two excuses cannot swallow it. The table is printed with ``-rP``; ``RSM_GRAPH_MUTANTS`` and
@@ -82,6 +82,14 @@ def unheard(quad: ox.Quad, scene: mutants.Scene) -> bool:
     return bool(types) and not any(types & others for others in used)
 
 
+def several(quad: ox.Quad, scene: mutants.Scene) -> bool:
+    """Whether there may be several: the property leads from some subject to two things, so that one denies no other."""
+    found: dict[object, set[object]] = {}
+    for other in scene.by_predicate[quad.predicate.value]:
+        found.setdefault(other.subject, set()).add(other.object)
+    return isinstance(quad.object, ox.NamedNode) and any(len(values) > 1 for values in found.values())
+
+
 def other_datatype(quad: ox.Quad, scene: mutants.Scene) -> bool:
     """Whether the property has a literal of a datatype that its literals have nowhere else."""
     used = {getattr(other.object, "datatype", None) for other in scene.by_predicate[quad.predicate.value]}
@@ -103,8 +111,8 @@ def excuse(change: mutants.Change, scene: mutants.Scene) -> str:
         return "unknowable"
     if {quad.triple for quad in old} == {quad.triple for quad in new}:
         return ""  # a statement in the wrong passage puts words into somebody's mouth
-    said = [q for q in scene.quads if q not in old and any(q.triple == gone.triple for gone in old)]
-    return "" if said else "unknowable"
+    said = {quad.triple for quad in scene.quads if quad not in old}
+    return "" if any(gone.triple in said and not several(gone, scene) for gone in old) else "unknowable"
 
 
 def examine(task: tuple[int, int]) -> list[Outcome]:
@@ -166,4 +174,4 @@ def test_share_of_changes_that_are_noticed(outcomes: list[Outcome]) -> None:
     assert len(by_kind) >= 12
     assert share(outcomes) >= 0.97
     assert {kind: share(group) for kind, group in by_kind.items() if share(group) <= 0.9} == {}
-    assert sum(bool(outcome.noticed) for outcome in outcomes) / len(outcomes) >= 0.8
+    assert sum(bool(outcome.noticed) for outcome in outcomes) / len(outcomes) >= 0.85
