@@ -137,17 +137,26 @@ class Shapes:
         own = [t for t in self.topics[topic] if getattr(t.subject, "value", "") not in checks]
         referred = {t.object for t in own if t.predicate.value in _SHAPE_LINKS and isinstance(t.object, ox.NamedNode)}
         elsewhere = (t for shape in sorted(referred, key=str) for t in self.graph.closure(shape))
-        severities = self._inherited({t.subject for t in own})
+        severities = self._inherited(dict.fromkeys(t.subject for t in own))
         return tuple(dict.fromkeys((*self.declarations, *own, *elsewhere, *severities)))
 
-    def _inherited(self, subjects: set[object]) -> Iterator[ox.Triple]:
-        """Yield the severity of the constraint for shapes inside it that state none; SHACL would take Violation."""
+    def _inherited(self, subjects: Iterable[object]) -> Iterator[ox.Triple]:
+        """Yield the severity of constraints for the property shapes inside them that state none.
+
+        Of these, unlike of those inside ``sh:not`` and the like, results are reported; SHACL would take Violation.
+        """
         severity = ox.NamedNode(SH + "severity")
-        for node in subjects:
-            owner = ox.NamedNode(self.owners[str(node)]) if str(node) in self.owners else None
-            if owner and not self.graph.objects(node, severity.value):
-                for stated in self.graph.objects(owner, severity.value):
-                    yield ox.Triple(cast(ox.BlankNode, node), severity, cast(ox.NamedNode, stated))
+        for owner in subjects:
+            for stated in self.graph.objects(owner, severity.value) if isinstance(owner, ox.NamedNode) else ():
+                for node in self._properties(owner):
+                    if not self.graph.objects(node, severity.value):
+                        yield ox.Triple(node, severity, cast(ox.NamedNode, stated))
+
+    def _properties(self, shape: object) -> Iterator[ox.BlankNode]:
+        for node in self.graph.objects(shape, SH + "property"):
+            if isinstance(node, ox.BlankNode):
+                yield node
+                yield from self._properties(node)
 
     def only(self, constraints: Iterable[str]) -> Shapes:
         """Return the shapes with these constraints (IRIs) alone, and what they are made of."""
