@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 
 import pyoxigraph as ox
 
 from rsm_graph import __version__, derive, formats
 from rsm_graph.dataset import Dataset
 from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES, prefixes, shorten
+from rsm_graph.reports import Report
 
 ENCODINGS = {"": "", "gz": "application/gzip", "zst": "application/zstd"}
 """File endings of the compressed variants, with the media type that ``dcat:compressFormat`` names."""
@@ -102,6 +104,34 @@ def checksums(dataset: Dataset, files: Iterable[tuple[str, int, str]]) -> list[o
             f'<{node}> dcat:byteSize "{size}"^^xsd:nonNegativeInteger ; spdx:checksum <{node}-checksum> .'
             f"<{node}-checksum> a spdx:Checksum ; spdx:algorithm spdx:checksumAlgorithm_sha256 ;"
             f' spdx:checksumValue "{digest}"^^xsd:hexBinary .'
+        )
+    return _parse(lines, dataset)
+
+
+def of_report(dataset: Dataset, report: Report, day: date) -> list[ox.Triple]:
+    """Return what a validation report is about: day, release, its hash, the validators, the checks of each constraint.
+
+    The counts are quality measurements (Data Quality Vocabulary).
+    """
+    node, dqv = dataset.iri("validation"), "http://www.w3.org/ns/dqv#"
+    lines = [
+        f'<{node}> dcterms:issued "{day}"^^xsd:date ; prov:used <{release_iri(dataset)}> ;'
+        f" spdx:checksum <{node}#checked> ; rdfs:comment {ox.Literal(report.summary(), language='en')} .",
+        f"<{node}#checked> a spdx:Checksum ; spdx:algorithm spdx:checksumAlgorithm_sha256 ;"
+        f' spdx:checksumValue "{report.data_hash}"^^xsd:hexBinary .',
+        f'<{node}#checks> a <{dqv}Metric> ; rdfs:label "Checks of a constraint"@en ; skos:definition'
+        ' "How many nodes the constraint was tried on; one for a check of the whole dataset."@en .',
+    ]
+    for number, validator in enumerate(report.validators, start=1):
+        lines.append(
+            f"<{node}> prov:wasAttributedTo <{node}#validator-{number}> ."
+            f"<{node}#validator-{number}> a prov:SoftwareAgent ; rdfs:label {ox.Literal(validator, language='en')} ."
+        )
+    for constraint in report.constraints.values():
+        lines.append(
+            f"<{node}#checks-{constraint.name}> a <{dqv}QualityMeasurement> ; <{dqv}isMeasurementOf> <{node}#checks> ;"
+            f" <{dqv}computedOn> <{release_iri(dataset)}> ; dcterms:subject <{constraint.iri}> ;"
+            f" <{dqv}value> {report.checks.get(constraint.iri, 0)} ."
         )
     return _parse(lines, dataset)
 

@@ -10,7 +10,7 @@ import pyoxigraph as ox
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from rsm_graph import formats
+from rsm_graph import catalog, formats
 from rsm_graph.errors import InputError, NotAcceptable
 from rsm_graph.formats import QUADS, TRIPLES, Format
 from rsm_graph.namespaces import VOCABULARIES
@@ -144,9 +144,10 @@ def routes(site: Site) -> APIRouter:
         def page() -> bytes:
             return site.render("validation.html", report=site.release.report)
 
-        triples = site.release.report.triples_of_report(dataset.iri("validation"))
-
         def content(fmt: Format) -> Statements:
+            report = site.release.report
+            about = catalog.of_report(dataset, report, site.release.modified.date())
+            triples = (*about, *report.triples_of_report(dataset.iri("validation")))
             return _in_graph(triples, ox.DefaultGraph()) if fmt.carries == "quads" else list(triples)
 
         return await _document(site, request, "/validation", ending, page, content)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from datetime import date
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -12,9 +14,13 @@ import pytest
 from rsm_graph import formats
 from rsm_graph.dataset import Dataset
 from rsm_graph.describe import Index
-from rsm_graph.namespaces import DEFAULT_BASE
+from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES
+from rsm_graph.shapes import project_shapes
 from tests.conftest import serving
 
+PREFIXES = "".join(
+    f"PREFIX {name}: <{iri}> " for name, iri in (*VOCABULARIES.items(), ("dqv", "http://www.w3.org/ns/dqv#"))
+)
 RDF = [*formats.TRIPLES, *formats.QUADS]
 
 
@@ -224,3 +230,47 @@ def test_behind_a_proxy_with_a_path_prefix_every_link_has_it() -> None:
         assert "https://data.example.org/rsm/doc/nation/DEU" in client.get("/sitemap.xml").text
         description = client.get("/sparql", headers={"accept": "text/turtle"}).text
         assert "https://data.example.org/rsm/sparql" in description
+
+
+def test_the_validation_report_says_when_by_what_on_what_and_how_often(server: httpx.Client) -> None:
+    graph = ox.Store()
+    graph.load(server.get("/validation.ttl").content, format=ox.RdfFormat.TURTLE)
+    page = server.get("/validation", headers={"Accept": "text/html"}).text
+    (row,) = graph.query(
+        PREFIXES + "SELECT ?day ?hash ?conforms { ?report a sh:ValidationReport ; dcterms:issued ?day ;"
+        " sh:conforms ?conforms ; spdx:checksum/spdx:checksumValue ?hash }"
+    )
+    assert row["conforms"].value == "true"
+    assert row["hash"].value in page
+    assert f"{date.fromisoformat(row['day'].value):%-d %B %Y}" in page
+    judges = graph.query(PREFIXES + "SELECT ?name { ?r prov:wasAttributedTo/rdfs:label ?name }")
+    names = {judge["name"].value for judge in judges}
+    assert len(names) == 2
+    assert all(re.fullmatch(r"(pySHACL|shacl|pyoxigraph) [\d.]+", name) and name in page for name in names)
+    counts = graph.query(PREFIXES + "SELECT ?c ?n { [] dqv:isMeasurementOf ?any ; dcterms:subject ?c ; dqv:value ?n }")
+    checks = {r["c"].value.rpartition("#")[2]: int(r["n"].value) for r in counts}
+    assert set(checks) == {c.name for c in project_shapes().constraints.values()}
+    assert checks["label"] > 1000
+    assert '#label">label</a>' in page
+
+
+def test_an_entity_page_says_which_shapes_it_was_checked_against(server: httpx.Client) -> None:
+    page = server.get("/doc/nation/DEU.html").text
+    (listed,) = re.findall(r'<details class="more"><summary>(\d+) shapes</summary><p class="shapes">(.*?)</p>', page)
+    names = re.findall(r'href="/shapes#(\w+)"', listed[1])
+    assert len(names) == int(listed[0])
+    assert {"nationCode", "label", "labelFr"} <= set(names)
+    assert "tenureHolder" not in names
+    documented = server.get("/shapes", headers={"Accept": "text/html"}).text
+    assert all(f'id="{name}"' in documented for name in names)
+
+
+def test_every_constraint_is_documented_with_its_two_examples(server: httpx.Client) -> None:
+    page = server.get("/shapes", headers={"Accept": "text/html"}).text
+    articles = dict(re.findall(r'<article class="term" id="(\w+)">(.*?)</article>', page, re.DOTALL))
+    constraints = {c.name: c for c in project_shapes().constraints.values()}
+    assert set(articles) == set(constraints)
+    for name, text in articles.items():
+        assert f">{constraints[name].severity}</span>" in text
+        for part in ("<dt>message</dt>", "<dt>remedy</dt>", "Valid example</summary>", "Invalid example</summary>"):
+            assert part in text, name
