@@ -162,10 +162,12 @@ def draw(site: Site, chronicle: Chronicle) -> str:
         share = (min(max(day, first), last) - first).days / span
         return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
 
+    shown = [t for t in chronicle.tenures if (t.latest_end or t.earliest_end) >= str(first)]
+    posts = [post for post in chronicle.posts if any(t.post == post[0] for t in shown)]
     top = 26 + _STRENGTH
     events_at = top + 30
     rows_at = events_at + 26
-    height = rows_at + _ROW * len(chronicle.posts) + 10
+    height = rows_at + _ROW * len(posts) + 10
     parts = list(_years(first, last, x, height))
     parts += _strength(site, chronicle.figures, x, top)
     parts.append(f'<text class="soft" x="{_LEFT - 14}" y="{events_at + 4}" text-anchor="end">Events</text>')
@@ -177,16 +179,15 @@ def draw(site: Site, chronicle: Chronicle) -> str:
                 f'<a href="{escape(site.address(event.iri))}" aria-label="{title}">'
                 f'<path class="event" d="M{x(day)} {events_at - 7}l6 7-6 7-6-7z"><title>{title}</title></path></a>'
             )
-    for number, (post, label) in enumerate(chronicle.posts):
+    for number, (post, label) in enumerate(posts):
         y = rows_at + _ROW * number
-        shown = label if len(label) <= 54 else label[:53] + "…"
+        short = label if len(label) <= 54 else label[:53] + "…"
         parts.append(f'<path class="rule" d="M0 {y + _ROW}H{_WIDTH}"/>')
         parts.append(
             f'<a href="{escape(site.address(post))}"><text x="{_LEFT - 14}" y="{y + 16.5}" text-anchor="end">'
-            f"{escape(shown)}<title>{escape(label)}</title></text></a>"
+            f"{escape(short)}<title>{escape(label)}</title></text></a>"
         )
-        held = (t for t in chronicle.tenures if t.post == post)
-        parts += [p for t in held if (t.latest_end or t.earliest_end) >= str(first) for p in _bar(site, t, x, y)]
+        parts += [p for t in shown if t.post == post for p in _bar(site, t, x, y)]
     return (
         f'<svg class="chronicle" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" role="group" '
         f'aria-label="Timeline of strength, events and posts">{"".join(parts)}</svg>'
@@ -211,7 +212,7 @@ def _strength(site: Site, figures: tuple[Figure, ...], x: Any, top: int) -> Iter
     def y(troops: float) -> float:
         return round(top - troops / most * (_STRENGTH - 22), 1)
 
-    yield f'<text class="soft" x="{_LEFT - 14}" y="{top - _STRENGTH + 34}" text-anchor="end">Strength</text>'
+    yield f'<text class="soft" x="{_LEFT - 14}" y="{top - _STRENGTH + 14}" text-anchor="end">Strength</text>'
     for level in range(0, most + 1, max(step, 1)):
         yield f'<path class="rule" d="M{_LEFT} {y(level)}H{_WIDTH - _RIGHT}"/>'
         yield (
