@@ -262,6 +262,13 @@ def test_another_media_type_is_refused(server: httpx.Client) -> None:
     assert answer.headers["accept-post"] == "application/x-www-form-urlencoded"
 
 
+def test_options_say_which_bodies_are_taken(server: httpx.Client) -> None:
+    answer = server.options("/reconcile")
+    assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
+    assert answer.headers["accept-post"] == "application/x-www-form-urlencoded"
+    assert "accept-query" not in answer.headers
+
+
 def test_strange_texts_get_an_answer(server: httpx.Client) -> None:
     texts = [
         "",

@@ -435,6 +435,6 @@ def options(methods: str) -> Reply:
             ("access-control-allow-methods", methods),
             ("access-control-allow-headers", "accept, content-type, if-none-match, range"),
             ("access-control-max-age", "86400"),
-            *(_ACCEPTED_BODIES if "POST" in methods else ()),
+            *(_ACCEPTED_BODIES if "QUERY" in methods else (("accept-post", FORM_TYPE),) if "POST" in methods else ()),
         ],
     )

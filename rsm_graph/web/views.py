@@ -48,7 +48,8 @@ _UNNAMED = frozenset({"Tenure", "Contribution", "AllianceStatus", "LeadRole", "S
 
 _PLURALS = {"entry into force": "entries into force", "person": "people"}
 _FIRST = ("skos:altLabel", "skos:prefLabel", "skos:definition", "dcterms:title", "dcterms:identifier")
-_HIDDEN = frozenset({RDFS_LABEL})
+_HIDDEN = frozenset({RDFS_LABEL, VOCABULARIES["skos"] + "hiddenLabel"})
+"""What is shown otherwise, or only to be searched by (SKOS 5.1: not otherwise visible)."""
 _WORDS = {
     "rdf:type": "type",
     "foaf:Person": "person",

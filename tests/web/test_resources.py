@@ -274,3 +274,12 @@ def test_every_constraint_is_documented_with_its_two_examples(server: httpx.Clie
         assert f">{constraints[name].severity}</span>" in text
         for part in ("<dt>message</dt>", "<dt>remedy</dt>", "Valid example</summary>", "Invalid example</summary>"):
             assert part in text, name
+
+
+def test_hidden_labels_are_data_and_no_names_for_readers(server: httpx.Client) -> None:
+    data = server.get("/doc/nation/DEU.ttl").text
+    assert "skos:hiddenLabel" in data
+    assert '"Federal Republic of Germany"@en' in data
+    page = server.get("/doc/nation/DEU.html").text
+    assert "Federal Republic of Germany" not in page
+    assert "BRD" not in page
