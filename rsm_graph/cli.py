@@ -124,6 +124,7 @@ def serve(
     base_iri: BaseIri = None,
     project_folder: Project = None,
     public_url: Annotated[str | None, typer.Option(help="Address that clients use.", metavar="URL")] = None,
+    proxy: Annotated[list[str] | None, typer.Option(help="Address of a proxy in front.", metavar="ADDRESS")] = None,
     query_timeout: Annotated[float | None, typer.Option(help="Seconds a query may run.", metavar="SECONDS")] = None,
     query_memory: Annotated[int | None, typer.Option(help="MiB a query may use.", metavar="MIB")] = None,
     query_length: Annotated[int | None, typer.Option(help="Bytes of query text accepted.", metavar="BYTES")] = None,

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="address under which clients reach this server, with any path prefix of a proxy"
     )
+    proxy: tuple[str, ...] = Field(
+        (), description="addresses of proxies in front, which name the client at the end of X-Forwarded-For"
+    )
     query_timeout: float = Field(10.0, gt=0, le=3600, description="seconds a query may run")
     query_memory: int = Field(256, ge=16, description="MiB a query may use beyond the loaded store")
     query_length: int = Field(1_000_000, ge=1000, description="bytes of query text accepted")

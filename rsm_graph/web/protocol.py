@@ -13,6 +13,7 @@ of an answer before ASGI begins: what is kept in memory, and queries, go out a t
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Protocol
@@ -61,14 +62,26 @@ class _Cycle:
 
 def bounded(settings: Settings) -> type[asyncio.Protocol]:
     """Return the protocol class with the bounds of ``settings``, for ``uvicorn.Config(http=…)``."""
-    return type("BoundedHttp", (_BoundedHttp,), {"seconds": settings.request_timeout})
+    given = {"seconds": settings.request_timeout, "proxies": frozenset(settings.proxy)}
+    return type("BoundedHttp", (_BoundedHttp,), given)
+
+
+def _client(forwarded: bytes) -> str:
+    """Return the address that a proxy has put at the end of ``X-Forwarded-For``; empty when it is none."""
+    address = forwarded.rpartition(b",")[2].strip().decode("latin-1")
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return ""
 
 
 class _BoundedHttp(HttpToolsProtocol):
     seconds: float
+    proxies: frozenset[str]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._peer = self.client
         self._began: float | None = self.loop.time()  # until a request is whole, its beginning
         self._in_head = True
         self._head_bytes = 0
@@ -112,6 +125,11 @@ class _BoundedHttp(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if hosts != 1 and (hosts or self.parser.get_http_version() != "1.0"):
             self._refuse(HTTPStatus.BAD_REQUEST)
+        if self.proxies and self._peer and self._peer[0] in self.proxies:
+            # The proxy's own field is the last one; everything before it the client may have made up.
+            address = _client(fields.get(b"x-forwarded-for", b""))
+            self.client = (address, 0) if address else self._peer
+            self.scope["client"] = self.client
         self._own = len(fields) == len(self.headers) and self._answers(fields)
         if not self._own:
             super().on_headers_complete()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -170,6 +174,34 @@ def test_a_thousand_idle_connections_harm_nobody(hasty: httpx.Client) -> None:
     finally:
         for sock in idle:
             sock.close()
+
+
+def logged_clients(tmp_path: Path, *arguments: str) -> list[str]:
+    """The clients that a server has logged for requests with and without ``X-Forwarded-For``."""
+    command = [sys.executable, "-m", "rsm_graph", "serve", "--port", "0", "--data", "a.nt", *arguments]
+    (tmp_path / "a.nt").write_text("<urn:a> <urn:b> <urn:c> .\n")
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        values = ["10.0.0.1, 192.0.2.7", "2001:db8::1", "", 'x", "a": "b', "192.0.2.7,"]
+        try:
+            address = process.stdout.readline().rpartition(" ")[2].strip()
+            with httpx.Client(base_url=address, timeout=20) as client:
+                for value in values:
+                    for path in ("/health/live", "/sparql?query=ASK%7B%7D"):
+                        assert client.get(path, headers={"x-forwarded-for": value} if value else {}).status_code == 200
+        finally:
+            process.terminate()
+        _, log = process.communicate(timeout=20)
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return [line["client"] for line in lines if line["event"] == "request"]
+
+
+def test_a_trusted_proxy_names_the_client(tmp_path: Path) -> None:
+    here = "127.0.0.1"
+    named = ["192.0.2.7", "2001:db8::1", here, here, here]
+    assert logged_clients(tmp_path, "--proxy", here) == [name for name in named for _ in range(2)]
+    assert logged_clients(tmp_path, "--proxy", "192.0.2.1") == [here] * 10
+    assert logged_clients(tmp_path) == [here] * 10
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
