@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -55,6 +56,16 @@ def test_abuse(target: Target, abuse: Abuse) -> None:
         assert reply.seconds < 1.5
     else:
         assert reply.seconds < 2 * ARRIVAL
+
+
+@pytest.mark.parametrize("abuse", QUERIES[:6], ids=lambda abuse: abuse.name)
+def test_a_query_in_the_address_of_a_connection_that_stays(target: Target, abuse: Abuse) -> None:
+    request = get(f"/sparql?query={quote(abuse.text)}", "Accept: */*").replace(b"Connection: close\r\n", b"")
+    with Beside(target) as beside:
+        reply = target.send(request)
+    assert reply.status in abuse.statuses
+    assert reply.seconds < SECONDS + GRACE
+    assert not beside.failed
 
 
 def test_the_server_has_survived_it_all(target: Target) -> None:

@@ -109,7 +109,7 @@ bindings = st.sampled_from(["VALUES ?x { :a }", "BIND (:a AS ?x)", "VALUES (?x ?
 CHANGED: Counter[bool] = Counter()
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(st.lists(quads, max_size=12), st.lists(triples, max_size=1), bindings, groups(2))
 def test_answers_are_equal(data: list[ox.Quad], before: list[str], binding: str, pattern: str) -> None:
     query = f"{PREFIX}SELECT * {{ {' '.join(before)} {binding} {pattern} }}"
@@ -173,4 +173,4 @@ def test_only_the_words_true_and_false_become_small(text: str, small: str) -> No
 
 def test_the_property_has_seen_rewritten_queries() -> None:
     if sum(CHANGED.values()):
-        assert CHANGED[True] > 200
+        assert CHANGED[True] > 100
