@@ -72,12 +72,12 @@ class Examiner:
             self._store.extend(out)
 
     def _results(self, dataset: Dataset, most: int | None = None) -> Iterator[validation.Result]:
-        """Yield the results of the dataset checks, then those of the shapes, of these at most so many."""
-        yield from validation.dataset_checks(self._store, self.shapes)
+        """Yield the results of the shapes, of these at most so many, then those of the dataset checks."""
         data = _ntriples(dataset.default_triples)
         report = self._compiled.validate_text(data, format="ntriples", max_results=most)
         for found in report.results:
             yield validation.quick_result(found, self.shapes)
+        yield from validation.dataset_checks(self._store, self.shapes)
 
 
 def _ntriples(triples: object) -> str:
