@@ -234,21 +234,36 @@ def judged(dataset: Dataset, shapes: Shapes, say: Callable[[str], None]) -> None
     reference.validate(dataset.default_triples, shapes, checks=checks, workers=2, progress=say)
 
 
-def test_a_judging_process_that_dies_is_no_verdict_and_none_is_left(dataset: Dataset) -> None:
+@pytest.fixture
+def children() -> Callable[[], list[psutil.Process]]:
+    """Return what finds the processes begun by this test; those of other tests' servers are none of its business."""
+
+    def descendants() -> list[psutil.Process]:
+        return psutil.Process().children(recursive=True)
+
+    others = set(descendants())
+    return lambda: [child for child in descendants() if child not in others]
+
+
+def test_a_judging_process_that_dies_is_no_verdict_and_none_is_left(
+    dataset: Dataset, children: Callable[[], list[psutil.Process]]
+) -> None:
     def kill(_sentence: str) -> None:
-        for child in psutil.Process().children(recursive=True):
+        for child in children():
             child.kill()
 
     with pytest.raises(InputError, match="ended before it had answered"):
         judged(dataset, project_shapes(), kill)
-    assert not [child for child in psutil.Process().children(recursive=True) if child.is_running()]
+    assert not [child for child in children() if child.is_running()]
 
 
-def test_whoever_stops_the_reference_stops_its_processes(dataset: Dataset) -> None:
+def test_whoever_stops_the_reference_stops_its_processes(
+    dataset: Dataset, children: Callable[[], list[psutil.Process]]
+) -> None:
     seen: list[psutil.Process] = []
 
     def interrupt(_sentence: str) -> None:
-        seen.extend(psutil.Process().children(recursive=True))
+        seen.extend(children())
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
