@@ -84,7 +84,7 @@ def test_pages_that_are_made_hold_up_nobody(target: Target) -> None:
         replies = at_once(target, [get(path) for path in paths])
     assert {reply.status for reply in replies} == {200}
     assert not beside.failed
-    assert sorted(beside.took)[len(beside.took) // 2] < 0.1
+    assert sorted(beside.took)[len(beside.took) // 2] < GRACE
 
 
 def test_sixty_runaways_at_once() -> None:
@@ -98,7 +98,8 @@ def test_sixty_runaways_at_once() -> None:
     assert not beside.failed
     assert beside.most - beside.base < 2**30
     took = sorted(beside.took)
-    assert took[len(took) // 2] < 0.1
+    # On two processors with other work it was 0.07 to 0.10 s, alone a few milliseconds.
+    assert took[len(took) // 2] < GRACE
 
 
 def test_the_list_of_outcomes_is_of_these_cases() -> None:
