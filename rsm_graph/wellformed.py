@@ -33,6 +33,7 @@ class Fault(NamedTuple):
 
 def faults(triples: list[ox.Triple]) -> Iterator[Fault]:
     """Yield what is wrong with a shapes graph."""
+    selecting = {triple.subject for triple in triples if triple.predicate.value == _SH + "select"}
     for triple in triples:
         name = triple.predicate.value
         if name in _BEYOND:
@@ -44,9 +45,7 @@ def faults(triples: list[ox.Triple]) -> Iterator[Fault]:
                 re.compile(triple.object.value)
             except re.error as error:
                 yield Fault(str(triple.subject), f"the sh:pattern {triple.object.value!r} does not parse ({error})")
-        elif name == _SH + "sparql" and not any(
-            t.subject == triple.object and t.predicate.value == _SH + "select" for t in triples
-        ):
+        elif name == _SH + "sparql" and triple.object not in selecting:
             yield Fault(str(triple.subject), "its sh:sparql has no sh:select")
     # Blank nodes get names, to be known again in the results.
     named = (ox.Triple(_name(t.subject), t.predicate, _name(t.object)) for t in triples)

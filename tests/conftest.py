@@ -58,8 +58,8 @@ def run(
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, cwd: Path = ROOT) -> Iterator[httpx.Client]:
-    """Run ``rsm-graph serve`` on a free port and yield a client of it; the server is stopped at the end."""
+def running(*arguments: str, cwd: Path = ROOT) -> Iterator[tuple[str, int]]:
+    """Run ``rsm-graph serve`` on a free port; yield its address and process id, and stop it at the end."""
     command = [sys.executable, "-m", "rsm_graph", "serve", "--port", "0", *arguments]
     with (
         tempfile.TemporaryFile("w+") as log,  # a pipe that nobody reads would fill up
@@ -73,11 +73,17 @@ def serving(*arguments: str, cwd: Path = ROOT) -> Iterator[httpx.Client]:
                 process.kill()
                 log.seek(0)
                 raise AssertionError(f"the server did not start: {line}{log.read()}")
-            with httpx.Client(base_url=address[0], timeout=30) as client:
-                yield client
+            yield address[0], process.pid
         finally:
             process.terminate()
             process.communicate(timeout=20)
+
+
+@contextlib.contextmanager
+def serving(*arguments: str, cwd: Path = ROOT) -> Iterator[httpx.Client]:
+    """Run ``rsm-graph serve`` on a free port and yield a client of it; the server is stopped at the end."""
+    with running(*arguments, cwd=cwd) as (address, _), httpx.Client(base_url=address, timeout=30) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

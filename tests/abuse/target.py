@@ -7,9 +7,6 @@ import itertools
 import re
 import select
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +18,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import running
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
@@ -200,23 +198,9 @@ def at_once(target: Target, requests: list[bytes]) -> list[Answer]:
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, cwd: Path = ROOT) -> Iterator[Target]:
-    """Run ``rsm-graph serve`` on a free port."""
-    command = [sys.executable, "-m", "rsm_graph", "serve", "--port", "0", *arguments]
-    with (
-        tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=log, text=True) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            told = process.stdout.readline()
-            address = re.search(r"http://\S+", told)
-            if address is None:
-                log.seek(0)
-                raise AssertionError(f"the server did not start: {told}{log.read()}")
-            target = Target.of(address[0], process.pid)
-            target.send(get("/health/ready"))
-            yield target
-        finally:
-            process.terminate()
-            process.communicate(timeout=20)
+def serving(*arguments: str) -> Iterator[Target]:
+    """Run ``rsm-graph serve`` on a free port, and wait until it is ready."""
+    with running(*arguments) as (address, pid):
+        target = Target.of(address, pid)
+        target.send(get("/health/ready"))
+        yield target
