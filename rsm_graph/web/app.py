@@ -73,7 +73,7 @@ class App:
         """
         started = time.perf_counter()
         side = self._side
-        reply = side.replies.get((target, fields.get(b"accept"), fields.get(b"host")))
+        reply = side.replies.get(_key(target, fields))
         wire = reply.wire(fields.get(b"accept-encoding", b"")) if reply else None
         if reply is None or wire is None:
             return None
@@ -107,7 +107,7 @@ class App:
                 scope["query_string"], accept.decode("latin-1"), client[0] if client else ""
             )
             if isinstance(reply, Reply) and reply.keep:
-                side.keep((target, fields.get(b"accept"), fields.get(b"host")), reply)
+                side.keep(_key(target, fields), reply)
             head, parts, sent = await reply.sent(fields.get(b"accept-encoding", b""))
             status = reply.status_code
         except asyncio.CancelledError:
@@ -176,6 +176,14 @@ class App:
             observer.request(scope, status or 500, sent, time.perf_counter() - started, hit is not None)
 
 
+_Key = tuple[bytes, bytes | None, bytes | None]
+
+
+def _key(target: bytes, fields: dict[bytes, bytes]) -> _Key:
+    """Return what equal requests have in common: target, Accept and Host."""
+    return target, fields.get(b"accept"), fields.get(b"host")
+
+
 class _Side:
     """Everything that belongs to one release."""
 
@@ -201,7 +209,7 @@ class _Side:
         if scope["method"] in ("GET", "HEAD"):
             fields, query = head(scope), scope["query_string"]
             target = raw + b"?" + query if query else raw
-            scope["rsm_graph.key"] = target, fields.get(b"accept"), fields.get(b"host")
+            scope["rsm_graph.key"] = _key(target, fields)
         path = self.path(raw)
         if path is not raw:
             scope["path"] = scope["path"][len(raw) - len(path) :] or "/"
@@ -229,7 +237,7 @@ class _Side:
         if reply is not None and reply.keep and "rsm_graph.key" in scope:
             self.keep(scope["rsm_graph.key"], reply)
 
-    def keep(self, key: tuple[bytes | None, ...], reply: Reply) -> None:
+    def keep(self, key: _Key, reply: Reply) -> None:
         """Keep a reply for equal requests."""
         self.replies.put(key, reply, sum(len(part) for part in key if part))
 
