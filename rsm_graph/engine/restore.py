@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 import pyoxigraph as ox
 
@@ -28,6 +28,8 @@ from rsm_graph.namespaces import XSD
 _PICKS = ("MIN", "MAX", "SAMPLE")
 """Aggregates whose value is one of the terms they are given."""
 _DATASET = ("GRAPH", "FROM", "SERVICE")
+_NAMES_GRAPHS = re.compile(r"[gfs](?:raph|rom|ervice)\b(?<![a-z/#-]graph)")
+"""Finds, in small letters, every place, and a few more, where a query may leave the default graph."""
 _QUOTED = re.compile('[",\r\n]')
 _NEVER = re.compile("(?!)")
 _COMPUTES = re.compile(r"values|as(?:[ \t\r\n]|#[^\r\n]*+)*+[?$]", re.IGNORECASE)
@@ -38,6 +40,8 @@ _BARE = {
     f"{XSD}decimal": re.compile(r"[+-]?\d*\.\d+"),
     f"{XSD}boolean": re.compile("true|false"),
 }
+_WRITTEN = 100_000
+"""Literals of an answer whose restored form is remembered."""
 _Statement = tuple[ox.NamedNode | ox.BlankNode | ox.Triple, ox.NamedNode, ox.Literal]
 
 
@@ -53,6 +57,8 @@ class Originals:
     """The same where the default graph has only one."""
     datatypes: frozenset[ox.NamedNode] = frozenset()
     """Datatypes, as the engine has them, of everything above."""
+    written: dict[tuple[str, bool], dict[bytes, bytes]] = field(default_factory=dict, compare=False)
+    """What :class:`Patch` has put for which bytes so far, by format and whether by :attr:`terms`."""
 
     def __bool__(self) -> bool:
         return bool(self.statements)
@@ -81,8 +87,11 @@ class Originals:
         return frozenset(bound_by_data(text)), self.terms if own_dataset else self._terms(text)
 
     def _terms(self, text: str) -> dict[ox.Literal, ox.Literal]:
-        named = any(token.kind == "word" and token.text.upper() in _DATASET for token in token_list(text))
-        return self.terms if named else self.default_terms
+        if _NAMES_GRAPHS.search(text.lower()) and any(
+            token.kind == "word" and token.text.upper() in _DATASET for token in token_list(text)
+        ):
+            return self.terms
+        return self.default_terms
 
 
 class Recorder:
@@ -222,30 +231,32 @@ class _Syntax:
     """How one result format writes the binding of a variable to a typed literal."""
 
     pattern: str
-    """Matches it; nothing inside a string of the format can, since the marks that it needs are escaped there."""
+    """Matches it from the quotation mark behind the variable's name on; nothing inside a string of the format can,
+    since the marks that it needs are escaped there."""
     end: bytes
     """How it ends."""
-    literal: Callable[[ox.Literal], str]
-    """Writes the part of the pattern's group ``literal``."""
+    form: str
+    """It, with the value and the datatype to be put in."""
+    quote: Callable[[str], str]
+    """Writes a value or datatype for ``form``."""
+
+    def write(self, literal: ox.Literal) -> bytes:
+        """Return what the pattern matches for a literal."""
+        return self.form.format(self.quote(literal.value), self.quote(literal.datatype.value)).encode()
 
 
 _SYNTAXES = {
     "json": _Syntax(
-        r'(?P<name>"(?P<variable>[^"\\]+)":)'
-        r'(?P<literal>{{"type":"literal","value":"(?P<value>[^"\\]*)","datatype":"(?P<datatype>{datatypes})"}})',
+        r'":{{"type":"literal","value":"(?P<value>[^"\\]*)","datatype":"(?P<datatype>{datatypes})"}}',
         b'"}',
-        lambda literal: (
-            f'{{"type":"literal","value":{json.dumps(literal.value, ensure_ascii=False)},'
-            f'"datatype":{json.dumps(literal.datatype.value, ensure_ascii=False)}}}'
-        ),
+        '":{{"type":"literal","value":{},"datatype":{}}}',
+        lambda value: json.dumps(value, ensure_ascii=False),
     ),
     "xml": _Syntax(
-        '(?P<name><binding name="(?P<variable>[^"<&]+)">)'
-        '(?P<literal><literal datatype="(?P<datatype>{datatypes})">(?P<value>[^<&]*)</literal></binding>)',
+        '"><literal datatype="(?P<datatype>{datatypes})">(?P<value>[^<&]*)</literal></binding>',
         b"</binding>",
-        lambda literal: (
-            f"<literal datatype={quoteattr(literal.datatype.value)}>{escape(literal.value)}</literal></binding>"
-        ),
+        '"><literal datatype="{1}">{0}</literal></binding>',
+        lambda value: escape(value, {'"': "&quot;"}),
     ),
 }
 
@@ -255,13 +266,14 @@ class Patch:
 
     def __init__(self, name: str, originals: Originals, text: str, own_dataset: bool) -> None:
         """``name`` is that of the format; the rest is as for :meth:`Originals.known`."""
+        self._name = name
         self._syntax = _SYNTAXES[name]
         self._originals = originals
         self._query = (text, own_dataset)
         self._marks = [datatype.value.encode() for datatype in originals.datatypes]
-        self._names: frozenset[str] | None = None
+        self._names: frozenset[bytes] | None = None
         self._terms: dict[ox.Literal, ox.Literal] = {}
-        self._seen: dict[bytes, bytes] = {}
+        self._written: dict[bytes, bytes] = {}
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
@@ -276,7 +288,10 @@ class Patch:
             return data
         if self._names is None:
             # Only now that there is something to restore does the query have to be read.
-            self._names, self._terms = self._originals.known(*self._query)
+            names, self._terms = self._originals.known(*self._query)
+            self._names = frozenset(name.encode() for name in names)
+            by_terms = self._terms is self._originals.terms
+            self._written = self._originals.written.setdefault((self._name, by_terms), {})
         if not self._names or not self._terms:
             return data
         return _cells(self._syntax.pattern, self._originals.datatypes).sub(self._replace, data)
@@ -287,16 +302,19 @@ class Patch:
 
     def _replace(self, match: re.Match[bytes]) -> bytes:
         assert self._names is not None
-        if match["variable"].decode() not in self._names:
-            return match[0]
-        literal = match["literal"]
-        restored = self._seen.get(literal)
+        data, start = match.string, match.start()
+        cell = match[0]
+        if data[data.rfind(b'"', 0, start) + 1 : start] not in self._names:
+            return cell
+        restored = self._written.get(cell)
         if restored is None:
             engine = ox.Literal(match["value"].decode(), datatype=ox.NamedNode(match["datatype"].decode()))
             original = self._terms.get(engine)
-            restored = literal if original is None else self._syntax.literal(original).encode()
-            self._seen[literal] = restored
-        return match["name"] + restored
+            restored = cell if original is None else self._syntax.write(original)
+            if len(self._written) >= _WRITTEN:
+                self._written.clear()
+            self._written[cell] = restored
+        return restored
 
 
 @lru_cache(maxsize=8)

@@ -30,8 +30,7 @@ from rsm_graph.engine.screen import Token, token_list
 
 # A quick look before every token is read; more than one row, or something computed, is nothing for this module.
 _CANDIDATE = re.compile(
-    r"\bVALUES\s*(?:[?$]\w+|\([^()]*\))\s*\{\s*(?:\([^()]*\)|[^\s(){}]+)\s*\}|\bBIND\s*\(\s*[^\s()?$\"']+\s+AS\b",
-    re.IGNORECASE,
+    r"values\s*(?:[?$]\w+|\([^()]*\))\s*\{\s*(?:\([^()]*\)|[^\s(){}]+)\s*\}|bind\s*\(\s*[^\s()?$\"']+\s+as\b"
 )
 _NOT_SIMPLE = frozenset(
     ("OPTIONAL", "UNION", "MINUS", "SELECT", "BIND", "VALUES", "GRAPH", "SERVICE", "LATERAL", "EXISTS")
@@ -45,8 +44,7 @@ class _Unsure(Exception):
 
 def with_constant(text: str) -> str:
     """Return the query with its constant in place, or ``text`` itself."""
-    lowered = text.lower()
-    if ("values" not in lowered and "bind" not in lowered) or not _CANDIDATE.search(text):
+    if not _CANDIDATE.search(text.lower()):
         return text
     stream = list(token_list(text))
     try:
