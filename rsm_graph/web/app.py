@@ -27,7 +27,7 @@ from rsm_graph.settings import Settings
 from rsm_graph.web import problems, sparql
 from rsm_graph.web.observe import LogHandler, Observer
 from rsm_graph.web.protocol import Work
-from rsm_graph.web.replies import Kept, Reply, head
+from rsm_graph.web.replies import Kept, Key, Reply, head
 from rsm_graph.web.site import Site
 
 _FROM_MEMORY = (b"server-timing", b"kept")
@@ -107,7 +107,7 @@ class App:
                 scope["query_string"], accept.decode("latin-1"), client[0] if client else ""
             )
             if isinstance(reply, Reply) and reply.keep:
-                side.keep(_key(target, fields), reply)
+                side.replies.put(_key(target, fields), reply)
             head, parts, sent = await reply.sent(fields.get(b"accept-encoding", b""))
             status = reply.status_code
         except asyncio.CancelledError:
@@ -176,12 +176,9 @@ class App:
             observer.request(scope, status or 500, sent, time.perf_counter() - started, hit is not None)
 
 
-_Key = tuple[bytes, bytes | None, bytes | None]
-
-
-def _key(target: bytes, fields: dict[bytes, bytes]) -> _Key:
+def _key(target: bytes, fields: dict[bytes, bytes]) -> Key:
     """Return what equal requests have in common: target, Accept and Host."""
-    return target, fields.get(b"accept"), fields.get(b"host")
+    return target, fields.get(b"accept", b""), fields.get(b"host", b"")
 
 
 class _Side:
@@ -235,11 +232,7 @@ class _Side:
         await self._dispatch(scope, receive, send)
         reply = scope.get("rsm_graph.reply")
         if reply is not None and reply.keep and "rsm_graph.key" in scope:
-            self.keep(scope["rsm_graph.key"], reply)
-
-    def keep(self, key: _Key, reply: Reply) -> None:
-        """Keep a reply for equal requests."""
-        self.replies.put(key, reply, sum(len(part) for part in key if part))
+            self.replies.put(scope["rsm_graph.key"], reply)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]

@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
@@ -53,6 +53,11 @@ def head(scope: Scope) -> dict[bytes, bytes]:
     return found
 
 
+_OF_CONTENT = (b"content-type", b"content-disposition", b"accept-ranges")
+"""Fields that say something about a body, and so have no place beside none (RFC 9110, 15.4.5)."""
+_NONE_YET: Mapping[str, bytes] = {}
+
+
 class Reply(Response):
     """A whole answer. ``extra`` are further header fields; a status other than 200 has no validators.
 
@@ -91,10 +96,13 @@ class Reply(Response):
             common.append((b"last-modified", format_datetime(self._modified, usegmt=True).encode()))
         if ranges:
             common.append((b"accept-ranges", b"bytes"))
-        self._common = common
-        self._type = _line("content-type", content_type) if content_type else None
-        self._variants: dict[str, tuple[bytes, list[Header]]] = {"": (body, self._fields("", len(body)))}
-        self._wires: dict[str, tuple[bytes, bytes]] = {}
+        if content_type:
+            common.append(_line("content-type", content_type))
+        # Bytes, and tuples of bytes, are nothing to the garbage collector, which looks at every kept reply in a full
+        # collection: with lists and filled dictionaries here it held up requests for a tenth of a second.
+        self._common = tuple(common)
+        self._packed: Mapping[str, bytes] = _NONE_YET
+        self._heads: Mapping[str, bytes] = _NONE_YET
 
     @property
     def size(self) -> int:
@@ -102,9 +110,7 @@ class Reply(Response):
         return len(self.content) + (len(self.content) // 2 if self._compressible else 0) + 1500
 
     def _fields(self, encoding: str, length: int) -> list[Header]:
-        lines = [(b"content-length", str(length).encode()), *self._common]
-        if self._type:
-            lines.append(self._type)
+        lines = [(b"content-length", b"%d" % length), *self._common]
         if self._etag:
             lines.append((b"etag", self._tag(encoding)))
         if encoding:
@@ -121,15 +127,15 @@ class Reply(Response):
         encoding = preferred_encoding(asked.get(b"accept-encoding", b"")) if self._compressible else ""
         if self._etag:
             if self._unchanged(asked, encoding):
-                keep = [(n, v) for n, v in self._common if n not in (b"content-disposition", b"accept-ranges")]
+                keep = [(n, v) for n, v in self._common if n not in _OF_CONTENT]
                 await _send(send, 304, [*keep, (b"etag", self._tag(encoding))], b"")
                 return
             if self._ranges and b"range" in asked and await self._part(asked, scope, send):
                 return
-        variant = self._variants.get(encoding)
-        if variant is None:
-            variant = await self._compress(encoding)
-        body, headers = variant
+        body = self._body(encoding)
+        if body is None:
+            body = await self._compress(encoding)
+        headers = self._fields(encoding, len(body))
         await _send(send, self.status_code, headers, b"" if scope.get("rsm_graph.bodiless") else body)
 
     def _unchanged(self, asked: dict[bytes, bytes], encoding: str) -> bool:
@@ -172,13 +178,16 @@ class Reply(Response):
     def _same_date(self, value: bytes) -> bool:
         return bool(self._modified) and value == format_datetime(self._modified or _EPOCH, usegmt=True).encode()
 
-    async def _compress(self, encoding: str) -> tuple[bytes, list[Header]]:
+    def _body(self, encoding: str) -> bytes | None:
+        return self._packed.get(encoding) if encoding else self.content
+
+    async def _compress(self, encoding: str) -> bytes:
         if len(self.content) < _LONG:
             packed = _packed(self.content, encoding)
         else:
             packed = await asyncio.to_thread(_packed, self.content, encoding)
-        variant = self._variants[encoding] = packed, self._fields(encoding, len(packed))
-        return variant
+        self.add_variant(encoding, packed)
+        return packed
 
     def wire(self, accepted: bytes) -> tuple[bytes, bytes] | None:
         """Return the head (without its last empty line) and the body as they go over an HTTP/1.1 connection.
@@ -186,25 +195,27 @@ class Reply(Response):
         ``accepted`` is the request's ``Accept-Encoding``. Nothing when the form it asks for is not made yet.
         """
         encoding = preferred_encoding(accepted) if self._compressible else ""
-        found = self._wires.get(encoding)
-        if found is None and encoding in self._variants:
-            body, headers = self._variants[encoding]
-            found = self._wires[encoding] = _head(self.status_code, headers), body
-        return found
+        body = self._body(encoding)
+        return None if body is None else (self._head(encoding, body), body)
 
     async def sent(self, accepted: bytes) -> tuple[bytes, Iterable[bytes], int]:
         """Return head, parts and length as :meth:`wire` does, making the form that is asked for."""
-        found = self.wire(accepted)
-        if found is None:
-            await self._compress(preferred_encoding(accepted))
-            found = self.wire(accepted)
-        assert found is not None
-        head, body = found
-        return head, (body,), len(body)
+        encoding = preferred_encoding(accepted) if self._compressible else ""
+        body = self._body(encoding)
+        if body is None:
+            body = await self._compress(encoding)
+        return self._head(encoding, body), (body,), len(body)
+
+    def _head(self, encoding: str, body: bytes) -> bytes:
+        head = self._heads.get(encoding)
+        if head is None:
+            head = _head(self.status_code, self._fields(encoding, len(body)))
+            self._heads = {**self._heads, encoding: head}
+        return head
 
     def add_variant(self, encoding: str, body: bytes) -> None:
-        """Take the compressed form from outside: a file that the build has written."""
-        self._variants[encoding] = body, self._fields(encoding, len(body))
+        """Take a compressed form: this one's own, or a file that the build has written."""
+        self._packed = {**self._packed, encoding: body}
 
 
 class Spooled(Response):
@@ -237,13 +248,16 @@ class Spooled(Response):
 Sent = Reply | Spooled
 
 
+Key = tuple[bytes | str, ...]
+
+
 class Kept:
     """Replies kept in memory under keys, the least recently used dropped beyond a number of bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 0
-        self._replies: OrderedDict[Hashable, tuple[Reply, int]] = OrderedDict()
+        self._replies: OrderedDict[Key, Reply] = OrderedDict()
 
     @property
     def size(self) -> int:
@@ -253,25 +267,29 @@ class Kept:
     def __len__(self) -> int:
         return len(self._replies)
 
-    def get(self, key: Hashable) -> Reply | None:
+    def get(self, key: Key) -> Reply | None:
         """Return the reply kept under ``key``."""
         found = self._replies.get(key)
-        if found is None:
-            return None
-        self._replies.move_to_end(key)
-        return found[0]
+        if found is not None:
+            self._replies.move_to_end(key)
+        return found
 
-    def put(self, key: Hashable, reply: Reply, key_size: int = 0) -> None:
-        """Keep a reply, unless it would take more than an eighth of all the room; a long key takes room too."""
-        size = reply.size + key_size
+    def put(self, key: Key, reply: Reply) -> None:
+        """Keep a reply, unless it would take more than an eighth of all the room."""
+        size = reply.size + _size(key)
         if size > self._limit // 8:
             return
         old = self._replies.pop(key, None)
-        self._size += size - (old[1] if old else 0)
-        self._replies[key] = (reply, size)
+        self._size += size - (old.size + _size(key) if old else 0)
+        self._replies[key] = reply
         while self._size > self._limit:
-            _, (_, gone) = self._replies.popitem(last=False)
-            self._size -= gone
+            key, gone = self._replies.popitem(last=False)
+            self._size -= gone.size + _size(key)
+
+
+def _size(key: Key) -> int:
+    """Return the bytes that a key takes at most: a long one takes room too."""
+    return sum(len(part) if isinstance(part, bytes) else 4 * len(part) for part in key)
 
 
 def _head(status: int, headers: Iterable[Header]) -> bytes:

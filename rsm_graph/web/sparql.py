@@ -132,7 +132,7 @@ class Endpoint:
                 return await self._page(asked, offered, client)
             else:
                 wanted = negotiate(accept, offered).name
-        key = (asked, wanted)
+        key = (asked.text, wanted, "default", *asked.default_graphs, "named", *asked.named_graphs)
         kept = self._kept.get(key)
         if kept is not None:
             return kept
@@ -141,7 +141,7 @@ class Endpoint:
         )
         reply = _answered(answer)
         if isinstance(reply, Reply) and reply.keep:
-            self._kept.put(key, reply, 4 * len(asked.text) + sum(map(len, asked.default_graphs + asked.named_graphs)))
+            self._kept.put(key, reply)
         return reply
 
     async def _page(self, asked: Asked, offered: tuple[Format, ...], client: str) -> Sent:

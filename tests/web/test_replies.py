@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -35,18 +36,18 @@ def test_the_content_coding_is_negotiated(accepted: str, chosen: str) -> None:
 def test_what_is_kept_stays_within_its_bound() -> None:
     kept = Kept(200_000)
     for number in range(100):
-        kept.put(number, Reply(b"x" * 5000, "application/octet-stream"))
+        kept.put((str(number),), Reply(b"x" * 5000, "application/octet-stream"))
     assert kept.size <= 200_000
-    assert kept.get(99) is not None
-    assert kept.get(0) is None
-    kept.put("large", Reply(b"x" * 100_000, "application/octet-stream"))
-    assert kept.get("large") is None
+    assert kept.get(("99",)) is not None
+    assert kept.get(("0",)) is None
+    kept.put(("large",), Reply(b"x" * 100_000, "application/octet-stream"))
+    assert kept.get(("large",)) is None
 
 
 def test_long_keys_take_room_too() -> None:
     kept = Kept(100_000)
     for number in range(100):
-        kept.put("x" * 9000 + str(number), Reply(b"x", "text/plain"), 9000)
+        kept.put((b"x" * 9000 + b"%d" % number,), Reply(b"x", "text/plain"))
     assert len(kept) < 12
 
 
@@ -54,13 +55,13 @@ def test_the_least_recently_used_goes_first() -> None:
     kept = Kept(60_000)
     reply = Reply(b"x" * 5000, "application/octet-stream")
     for number in range(8):
-        kept.put(number, reply)
-        kept.get(0)
+        kept.put((str(number),), reply)
+        kept.get(("0",))
     for number in range(8, 12):
-        kept.put(number, reply)
-        kept.get(0)
-    assert kept.get(0) is not None
-    assert kept.get(1) is None
+        kept.put((str(number),), reply)
+        kept.get(("0",))
+    assert kept.get(("0",)) is not None
+    assert kept.get(("1",)) is None
 
 
 def sent(reply: Reply, **fields: str) -> tuple[int, dict[str, str], bytes]:
@@ -96,3 +97,15 @@ def test_errors_are_never_revalidated_or_kept() -> None:
     assert status == 404
     assert "etag" not in headers
     assert not reply.keep
+
+
+def test_a_full_collection_has_little_to_look_at_in_what_is_kept() -> None:
+    kept = Kept(10**8)
+    gc.collect()
+    before = len(gc.get_objects())
+    for number in range(1000):
+        reply = Reply(b"%d" % number * 500, "text/plain", extra=[("server-timing", f"query;dur={number}")])
+        assert reply.wire(b"") is not None
+        kept.put((b"/sparql?query=%d" % number, b"text/plain", b"host"), reply)
+    gc.collect()
+    assert len(gc.get_objects()) - before < 1100
