@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pyoxigraph as ox
 
-from rsm_graph import formats
+from rsm_graph import __version__, formats
 from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES, prefixes, shorten
 from rsm_graph.shapes import ARROW, SEVERITIES, Constraint, Severity
 
@@ -230,30 +230,42 @@ class Report:
         """Return the report as SARIF 2.1.0, which editors and code hosts show beside the lines."""
         rules = list(self.constraints.values())
         index = {rule.iri: number for number, rule in enumerate(rules)}
+        left_out = [
+            f"{self.constraints[iri].name}: {_number(count, 'more result')} not listed."
+            for iri, count in self.truncated.items()
+        ]
+        stopped = [f"The shapes of {topic} stopped early; there are more results." for topic in self.stopped]
         run = {
             "tool": {
                 "driver": {
                     "name": "rsm-graph",
-                    "semanticVersion": "1.0.0",
+                    "semanticVersion": __version__,
                     "rules": [
                         {
                             "id": rule.name,
-                            "helpUri": rule.iri if rule.iri.startswith("http") else None,
-                            "shortDescription": {"text": rule.label},
-                            "fullDescription": {"text": rule.description or rule.label},
-                            "help": {"text": rule.remedy or rule.label},
+                            "shortDescription": _sarif_message(rule.label),
+                            "fullDescription": _sarif_message(rule.description or rule.label),
+                            "help": _sarif_message(rule.remedy or rule.label),
                             "defaultConfiguration": {"level": _SARIF_LEVELS[rule.severity]},
                         }
+                        | ({"helpUri": rule.iri} if rule.iri.startswith("http") else {})
                         for rule in rules
                     ],
-                    "notifications": [],
                 },
                 "extensions": [{"name": name} for name in self.validators],
             },
+            "invocations": [
+                {
+                    "executionSuccessful": True,
+                    "toolExecutionNotifications": [
+                        {"level": "warning", "message": _sarif_message(text)} for text in left_out + stopped
+                    ],
+                }
+            ],
             "columnKind": "unicodeCodePoints",
             "results": [self._sarif_result(r, index[r.constraint]) for _, group in self.by_constraint() for r in group],
         }
-        log = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [_without_none(run)]}
+        log = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
         return json.dumps(log, ensure_ascii=False, indent=2) + "\n"
 
     def _sarif_result(self, result: Result, rule: int) -> dict[str, object]:
@@ -271,7 +283,7 @@ class Report:
             "ruleId": result.name,
             "ruleIndex": rule,
             "level": _SARIF_LEVELS[result.severity],
-            "message": {"text": f"{self.short(result.focus)}{shown}: {result.message or result.name}"},
+            "message": _sarif_message(f"{self.short(result.focus)}{shown}: {result.message or result.name}"),
             "locations": [location],
         }
 
@@ -292,7 +304,6 @@ def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def _without_none(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
-    return [_without_none(inner) for inner in value] if isinstance(value, list) else value
+def _sarif_message(text: str) -> dict[str, str]:
+    """Return a text as a message object, in which braces would enclose placeholders (SARIF 2.1.0, 3.11.5)."""
+    return {"text": text.replace("{", "{{").replace("}", "}}")}

