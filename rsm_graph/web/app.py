@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Iterable
 from functools import partial
+from urllib.parse import unquote_to_bytes
 
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
@@ -73,7 +74,7 @@ class App:
         """
         started = time.perf_counter()
         side = self._side
-        reply = side.replies.get(_key(target, fields))
+        reply = side.replies.get(side.key(target, fields))
         wire = reply.wire(fields.get(b"accept-encoding", b"")) if reply else None
         if reply is None or wire is None:
             return None
@@ -107,7 +108,7 @@ class App:
                 scope["query_string"], accept.decode("latin-1"), client[0] if client else ""
             )
             if isinstance(reply, Reply) and reply.keep:
-                side.replies.put(_key(target, fields), reply)
+                side.replies.put(side.key(target, fields), reply)
             head, parts, sent = await reply.sent(fields.get(b"accept-encoding", b""))
             status = reply.status_code
         except asyncio.CancelledError:
@@ -176,9 +177,8 @@ class App:
             observer.request(scope, status or 500, sent, time.perf_counter() - started, hit is not None)
 
 
-def _key(target: bytes, fields: dict[bytes, bytes]) -> Key:
-    """Return what equal requests have in common: target, Accept and Host."""
-    return target, fields.get(b"accept", b""), fields.get(b"host", b"")
+_ASKED = (b"/sparql", b"/search", b"/reconcile")
+"""Where the addresses begin that read what stands behind the question mark; to all others it means nothing."""
 
 
 class _Side:
@@ -206,7 +206,7 @@ class _Side:
         if scope["method"] in ("GET", "HEAD"):
             fields, query = head(scope), scope["query_string"]
             target = raw + b"?" + query if query else raw
-            scope["rsm_graph.key"] = _key(target, fields)
+            scope["rsm_graph.key"] = self.key(target, fields)
         path = self.path(raw)
         if path is not raw:
             scope["path"] = scope["path"][len(raw) - len(path) :] or "/"
@@ -215,6 +215,13 @@ class _Side:
             # A copy, because the server itself looks at the method when the answer is sent.
             return {**scope, "method": "GET", "rsm_graph.bodiless": True}
         return scope
+
+    def key(self, target: bytes, fields: dict[bytes, bytes]) -> Key:
+        """Return what equal requests have in common: target, Accept and Host."""
+        path, mark, _ = target.partition(b"?")
+        if mark and not unquote_to_bytes(self.path(path)).startswith(_ASKED):
+            target = path
+        return target, fields.get(b"accept", b""), fields.get(b"host", b"")
 
     def path(self, raw: bytes) -> bytes:
         """Return a path without the prefix that a proxy, or the base IRI, has put before it."""

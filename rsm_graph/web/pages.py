@@ -21,7 +21,7 @@ from rsm_graph.web.apart import apart
 from rsm_graph.web.observe import Observer
 from rsm_graph.web.problems import HttpProblem
 from rsm_graph.web.replies import FOREVER, NEVER, Reply
-from rsm_graph.web.resources import HTML, page_reply, unknown
+from rsm_graph.web.resources import HTML, ending_of, page_reply, unknown
 from rsm_graph.web.security import DATA_HEADERS
 from rsm_graph.web.site import Site
 
@@ -86,9 +86,10 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
         return _json({"query": q, "results": results})
 
     async def page_or_data(
-        request: Request, ending: str, data: Format, content: Callable[[], Any], template: str, context: Context
+        request: Request, data: Format, content: Callable[[], Any], template: str, context: Context
     ) -> Response:
         """Return a page, or the data behind it: pinned by the address or preferred by the client."""
+        ending = ending_of(request)
         if ending not in ("", "html", data.name):
             raise unknown(request.scope["path"])
         offered = [f for f in (HTML, data) if ending in ("", f.name)]
@@ -99,33 +100,33 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
 
     @router.get("/sources", tags=["pages"], summary="The source documents by reliability: a page or JSON")
     @router.get("/sources.{ending}", include_in_schema=False)
-    async def sources(request: Request, ending: str = "") -> Response:
+    async def sources(request: Request) -> Response:
         def content() -> Any:
             return [asdict(d) for documents in overviews.sources(site).values() for d in documents]
 
         def context() -> dict[str, object]:
             return {"groups": overviews.sources(site)}
 
-        return await page_or_data(request, ending, _JSON, content, "sources.html", context)
+        return await page_or_data(request, _JSON, content, "sources.html", context)
 
     @router.get("/map", tags=["pages"], summary="The places: a page or GeoJSON")
     @router.get("/map.{ending}", include_in_schema=False)
-    async def places(request: Request, ending: str = "") -> Response:
+    async def places(request: Request) -> Response:
         def context() -> dict[str, object]:
             view = geography.of_site(site)
             return {"map": view, "drawing": geography.draw(site, view, 1120, every=True)}
 
-        return await page_or_data(request, ending, _GEOJSON, lambda: geography.geojson(site), "map.html", context)
+        return await page_or_data(request, _GEOJSON, lambda: geography.geojson(site), "map.html", context)
 
     @router.get("/timeline", tags=["pages"], summary="Strength, events and posts over time: a page or JSON")
     @router.get("/timeline.{ending}", include_in_schema=False)
-    async def timeline(request: Request, ending: str = "") -> Response:
+    async def timeline(request: Request) -> Response:
         def context() -> dict[str, object]:
             chronicle = chronology.of_site(site)
             return {"chronicle": chronicle, "drawing": chronology.draw(site, chronicle), "date": views.date}
 
         content = chronology.of_site
-        return await page_or_data(request, ending, _JSON, lambda: content(site).json(), "timeline.html", context)
+        return await page_or_data(request, _JSON, lambda: content(site).json(), "timeline.html", context)
 
     @router.get("/queries", tags=["sparql"], summary="The example queries")
     async def queries() -> Response:

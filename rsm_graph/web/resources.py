@@ -71,9 +71,11 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/ontology", summary="The vocabulary: documentation or RDF")
     @router.get("/ontology.{ending}", include_in_schema=False)
-    async def ontology(request: Request, ending: str = "") -> Response:
+    async def ontology(request: Request) -> Response:
         content = whole_graph("ontology")
-        return await _document(site, request, "/ontology", ending, ontology_page, content, cite=dataset.iri("ontology"))
+        return await _document(
+            site, request, "/ontology", ending_of(request), ontology_page, content, cite=dataset.iri("ontology")
+        )
 
     @router.get("/ontology/{version}", summary="The vocabulary by its version IRI")
     async def ontology_version(request: Request, version: str) -> Response:
@@ -85,11 +87,11 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/shapes", summary="The shapes that the data are checked against: documentation or RDF")
     @router.get("/shapes.{ending}", include_in_schema=False)
-    async def shapes(request: Request, ending: str = "") -> Response:
+    async def shapes(request: Request) -> Response:
         def page() -> bytes:
             return site.render("shapes.html", topics=overviews.shapes(site), report=site.release.report)
 
-        return await _document(site, request, "/shapes", ending, page, whole_graph("shapes"))
+        return await _document(site, request, "/shapes", ending_of(request), page, whole_graph("shapes"))
 
     @router.get("/concepts", summary="The code lists")
     async def concept_schemes() -> Response:
@@ -121,7 +123,7 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/dataset", summary="The release in DCAT, VoID and PROV: a page or RDF")
     @router.get("/dataset.{ending}", include_in_schema=False)
-    async def release(request: Request, ending: str = "") -> Response:
+    async def release(request: Request) -> Response:
         graph = ox.NamedNode(dataset.iri("graph/dataset"))
 
         def content(fmt: Format) -> Statements:
@@ -132,7 +134,9 @@ def routes(site: Site) -> APIRouter:
             return site.render("dataset.html", view=overviews.release(site))
 
         await asyncio.to_thread(lambda: site.release.description)  # its files may yet have to be written
-        return await _document(site, request, "/dataset", ending, page, content, cite=dataset.iri("id/dataset/rsm"))
+        return await _document(
+            site, request, "/dataset", ending_of(request), page, content, cite=dataset.iri("id/dataset/rsm")
+        )
 
     @router.get("/.well-known/void", status_code=303, summary="Redirects to the description of the release")
     async def well_known() -> Response:
@@ -140,7 +144,7 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/validation", summary="The SHACL report of this release: a page or RDF")
     @router.get("/validation.{ending}", include_in_schema=False)
-    async def validation(request: Request, ending: str = "") -> Response:
+    async def validation(request: Request) -> Response:
         def page() -> bytes:
             return site.render("validation.html", report=site.release.report)
 
@@ -150,7 +154,7 @@ def routes(site: Site) -> APIRouter:
             triples = (*about, *report.triples_of_report(dataset.iri("validation")))
             return _in_graph(triples, ox.DefaultGraph()) if fmt.carries == "quads" else list(triples)
 
-        return await _document(site, request, "/validation", ending, page, content)
+        return await _document(site, request, "/validation", ending_of(request), page, content)
 
     @router.get("/wikidata/{item}", status_code=302, summary="The thing that is linked to a Wikidata item")
     async def wikidata(item: str) -> Response:
@@ -167,6 +171,11 @@ def routes(site: Site) -> APIRouter:
         return Reply(b"", "", status=302, extra=[*DATA_HEADERS, ("location", target)], vary="")
 
     return router
+
+
+def ending_of(request: Request) -> str:
+    """Return the extension in the address of a request, where its route has a place for one and it is used."""
+    return str(request.path_params.get("ending", ""))
 
 
 def unknown(path: str) -> HttpProblem:

@@ -223,6 +223,42 @@ def test_the_interface_is_described(server: httpx.Client) -> None:
     assert all(operation["summary"] for operation in operations)
     names = [operation["operationId"] for operation in operations]
     assert len(names) == len(set(names))
+    given = {
+        path
+        for path, methods in described["paths"].items()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query"
+    }
+    assert given
+    assert all(path.startswith(("/sparql", "/search", "/reconcile")) for path in given)
+    listed = Page(server.get("/docs", headers=HTML).text).links
+    assert {"/ontology", "/dataset", "/map", "/timeline"} <= set(listed)
+
+
+@pytest.mark.parametrize(
+    "address", ["/", "/doc/nation/DEU", "/doc/nation/DEU.ttl", "/id/nation/DEU", "/map", "/queries"]
+)
+def test_a_query_string_that_says_nothing_here_costs_no_second_rendering(server: httpx.Client, address: str) -> None:
+    plain = server.get(address)
+    for query in ("", "x=1", "ending=nt", "utm_source=a&x", "?", "q=%FF"):
+        answer = server.get(f"{address}?{query}")
+        assert answer.headers["server-timing"] == "kept", query
+        assert (answer.status_code, answer.content) == (plain.status_code, plain.content)
+
+
+def test_a_query_string_that_says_something_is_read_however_the_address_is_spelt(server: httpx.Client) -> None:
+    found = {
+        server.get(f"{address}?q={wanted}", headers={"accept": "application/json"}).json()["query"]
+        for address in ("/search", "/%73earch")
+        for wanted in ("kabul", "herat")
+    }
+    assert found == {"kabul", "herat"}
+    texts = [server.get(f"{address}?query=ASK{{{bgp}}}").text for address in ("/sparql", "/%73parql", "/sparql.csv")
+             for bgp in ("", "<a:b><a:b><a:b>")]  # fmt: skip
+    assert len(set(texts)) > 2
+    assert texts[0] != texts[1]
+    assert texts[2] != texts[3]
 
 
 def test_every_problem_type_is_documented(server: httpx.Client) -> None:
