@@ -72,13 +72,13 @@ _OXIGRAPH = {
 
 
 def by_name(name: str, offered: Iterable[Format] = FORMATS) -> Format:
-    """Return the row called ``name`` (or one of its extensions); raises :class:`InputError` when none is."""
+    """Return the row called ``name``, or with this extension or media type; raises :class:`InputError` for none."""
     rows = tuple(offered)
     for row in rows:
         if name == row.name:
             return row
     for row in rows:
-        if name in row.extensions:
+        if name in (*row.extensions, row.media_type, *row.aliases):
             return row
     raise InputError(f"Unknown format {name!r}.", f"Known here: {', '.join(r.name for r in rows)}.")
 

@@ -276,13 +276,15 @@ def _sparql_paths(problem: dict[str, Any]) -> dict[str, Any]:
     def parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
         return {"name": name, "in": "query", "schema": schema, "style": "form", "explode": True}
 
-    datasets = [parameter("default-graph-uri", graphs), parameter("named-graph-uri", graphs)]
+    name = {**text, "description": "Name or media type of a format, where Accept cannot be sent"}
+    further: dict[str, dict[str, Any]] = {"default-graph-uri": graphs, "named-graph-uri": graphs, "format": name}
+    beside = [parameter(*pair) for pair in further.items()]
     content = {f.media_type: {"schema": text} for f in (*SOLUTIONS, *TRIPLES)}
     responses = {"200": {"description": "The answer, whole", "content": content}, "default": problem}
     form = {
         "type": "object",
         "required": ["query"],
-        "properties": {"query": text, "default-graph-uri": graphs, "named-graph-uri": graphs},
+        "properties": {"query": text, **further},
     }
     common = {"tags": ["sparql"], "responses": responses}
     return {
@@ -290,13 +292,13 @@ def _sparql_paths(problem: dict[str, Any]) -> dict[str, Any]:
             **common,
             "operationId": "sparql_get",
             "summary": "A SPARQL query; without one, the service description or the editor",
-            "parameters": [parameter("query", text), *datasets],
+            "parameters": [parameter("query", text), *beside],
         },
         "post": {
             **common,
             "operationId": "sparql_post",
             "summary": "A SPARQL query in the body; the method QUERY does the same",
-            "parameters": datasets,
+            "parameters": beside,
             "requestBody": {
                 "required": True,
                 "content": {sparql.QUERY_TYPE: {"schema": text}, sparql.FORM_TYPE: {"schema": form}},

@@ -38,6 +38,10 @@ HTML = Format("html", "HTML page", "text/html", "solutions", ("application/xhtml
 """What a browser asks for: the editor, or the answer as a page."""
 
 _PARAMETERS = ("query", "default-graph-uri", "named-graph-uri")
+_FORMAT_PARAMETERS = ("format", "output", "results")
+"""Not the protocol's, but what SPARQLWrapper sends with every query, and scripts written for other endpoints."""
+_ALSO_CALLED = {"n3": "ttl", "rdf+xml": "rdf"}
+"""Names of formats that SPARQLWrapper uses and the table of formats does not know."""
 _UPDATE_PARAMETERS = ("update", "using-graph-uri", "using-named-graph-uri")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]*")
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -61,11 +65,12 @@ _RESULT_FORMATS = {
 
 
 class Asked(NamedTuple):
-    """A protocol request, read: the query's text with the graphs of its dataset."""
+    """A protocol request, read: the query's text with the graphs of its dataset, and the formats that it names."""
 
     text: str
     default_graphs: tuple[str, ...] = ()
     named_graphs: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
 
 
 class Endpoint:
@@ -117,7 +122,9 @@ class Endpoint:
         return await unless_gone(self.answer(asked, accept, pinned, client[0] if client else ""), receive)
 
     async def answer(self, asked: Asked, accept: str, pinned: str = "", client: str = "") -> Sent:
-        """Return the answer to a query: from memory, or from the engine. ``pinned`` is the name of a format.
+        """Return the answer to a query: from memory, or from the engine.
+
+        ``pinned`` is the name of a format, which wins over the one in the request, which wins over ``accept``.
 
         Raises :class:`~rsm_graph.errors.NotAcceptable` and whatever the engine raises.
         """
@@ -128,6 +135,8 @@ class Endpoint:
             offered = SOLUTIONS if form in ("SELECT", "ASK") else TRIPLES
             if pinned:
                 wanted = formats.by_name(pinned, offered).name
+            elif asked.formats:
+                wanted = _named(asked.formats, offered).name
             elif "html" in accept and negotiate(accept, (*offered, HTML)) is HTML:
                 return await self._page(asked, offered, client)
             else:
@@ -394,13 +403,13 @@ def _check(given: Iterable[tuple[str, str]]) -> None:
     for name, value in given:
         if name in _UPDATE_PARAMETERS:
             raise _update()
-        if name not in _PARAMETERS:
+        if name not in _PARAMETERS + _FORMAT_PARAMETERS:
             raise HttpProblem(
                 problems.BAD_REQUEST,
                 f"Unknown parameter {name[:60]!r}.",
-                f"The parameters of the protocol are {', '.join(_PARAMETERS)}; formats are chosen by Accept.",
+                f"The parameters are {', '.join(_PARAMETERS)}, and format where Accept cannot be sent.",
             )
-        if name != "query" and not _ABSOLUTE.fullmatch(value):
+        if name.endswith("-uri") and not _ABSOLUTE.fullmatch(value):
             raise HttpProblem(problems.BAD_REQUEST, f"The value of {name} is not an absolute IRI: {value[:200]!r}.")
 
 
@@ -414,7 +423,17 @@ def _query(given: list[tuple[str, str]]) -> Asked:
         texts[0],
         default_graphs=tuple(value for name, value in given if name == "default-graph-uri"),
         named_graphs=tuple(value for name, value in given if name == "named-graph-uri"),
+        formats=tuple(value for name, value in given if name in _FORMAT_PARAMETERS),
     )
+
+
+def _named(wishes: tuple[str, ...], offered: tuple[Format, ...]) -> Format:
+    """Return the one format that all wishes name; of a list, as SPARQLWrapper sends one, the first item counts."""
+    names = [wish.partition(",")[0].strip().lower() for wish in wishes]
+    found = {formats.by_name(_ALSO_CALLED.get(name, name), offered) for name in names}
+    if len(found) > 1:
+        raise HttpProblem(problems.BAD_REQUEST, f"Several formats are asked for: {', '.join(names)}.", "Name one.")
+    return found.pop()
 
 
 def _update() -> QueryRefused:

@@ -60,7 +60,9 @@ def test_a_query_arrives_by_every_method(
         ("GET", "/sparql?default-graph-uri=http://e/g", {}, "", 400, "query is missing"),
         ("GET", "/sparql?query=ASK%7B%7D&query=ASK%7B%7D", {}, "", 400, "2 times"),
         ("POST", "/sparql", FORM, "query=ASK%7B%7D&query=ASK%7B%7D", 400, "2 times"),
-        ("GET", "/sparql?query=ASK%7B%7D&format=json", {}, "", 400, "format"),
+        ("GET", "/sparql?query=ASK%7B%7D&timeout=5", {}, "", 400, "timeout"),
+        ("GET", "/sparql?query=ASK%7B%7D&format=docx", {}, "", 400, "json, xml, csv, tsv"),
+        ("GET", "/sparql?query=ASK%7B%7D&format=json&output=xml", {}, "", 400, "json, xml"),
         ("GET", "/sparql?Query=ASK%7B%7D", {}, "", 400, "Query"),
         ("POST", "/sparql?query=ASK%7B%7D", FORM, "query=ASK%7B%7D", 400, "address"),
         ("POST", "/sparql?query=ASK%7B%7D", DIRECT, ASK, 400, "both"),
@@ -254,6 +256,30 @@ def test_long_answers_are_compressed_on_request(server: httpx.Client, encoding: 
     assert packed.content == plain.content
     assert packed.headers["etag"] != plain.headers["etag"]
     assert "Accept-Encoding" in packed.headers["vary"]
+
+
+@pytest.mark.parametrize(
+    ("query", "wish", "media_type"),
+    [
+        (ASK, "format=csv", "text/csv"),
+        (SELECT, "format=JSON", "application/sparql-results+json"),
+        (SELECT, "output=xml&results=xml", "application/sparql-results+xml"),
+        (SELECT, "format=text/tab-separated-values", "text/tab-separated-values"),
+        (CONSTRUCT, "format=json", "application/ld+json"),
+        (CONSTRUCT, "format=xml", "application/rdf+xml"),
+        (CONSTRUCT, "format=n3", "text/turtle"),
+        (CONSTRUCT, "format=application/n-triples", "application/n-triples"),
+    ],
+)
+def test_a_parameter_can_name_the_format(server: httpx.Client, query: str, wish: str, media_type: str) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for answer in (
+        server.get(f"/sparql?query={quote(query)}&{wish}", headers=browser),
+        server.post("/sparql", headers=FORM | browser, content=f"query={quote(query)}&{wish}"),
+        server.post(f"/sparql?{wish}", headers=DIRECT | browser, content=query),
+    ):
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"].partition(";")[0] == media_type
 
 
 @pytest.mark.parametrize("fmt", formats.TRIPLES, ids=lambda f: f.name)
