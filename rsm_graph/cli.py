@@ -18,7 +18,6 @@ import typer
 
 from rsm_graph import __version__, formats, project
 from rsm_graph.errors import InputError, NotConforming, RsmGraphError
-from rsm_graph.namespaces import DEFAULT_BASE
 from rsm_graph.settings import Settings
 
 if TYPE_CHECKING:
@@ -409,7 +408,7 @@ def query_text(source: str, base_iri: str) -> str:
     """
     if source == "-":
         return sys.stdin.read()
-    examples = project.texts(project.QUERIES, DEFAULT_BASE, base_iri)
+    examples = project.texts(project.QUERIES, base_iri)
     if source in examples:
         return examples[source].text
     try:

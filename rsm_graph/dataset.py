@@ -121,16 +121,17 @@ def load_project(base_iri: str = DEFAULT_BASE, root: Path | None = None) -> Data
     return replace(linked, files={**linked.files, graph + "links": (mappings,)})
 
 
-def load_files(named: Iterable[tuple[Path, str]], base_iri: str, written_base: str = DEFAULT_BASE) -> Dataset:
+def load_files(named: Iterable[tuple[Path, str]], base_iri: str) -> Dataset:
     """Return the dataset of RDF files, each with the IRI of the graph for statements outside any ``GRAPH``.
 
-    An empty graph IRI leaves such statements in the default graph. Raises as :func:`load_project`.
+    They are re-based from :data:`DEFAULT_BASE`. An empty graph IRI leaves such statements in the default graph.
+    Raises as :func:`load_project`.
     """
     quads: list[ox.Quad] = []
     files: dict[str, tuple[Path, ...]] = defaultdict(tuple)
     for path, name in named:
         try:
-            text = path.read_bytes().replace(written_base.encode(), base_iri.encode())
+            text = path.read_bytes().replace(DEFAULT_BASE.encode(), base_iri.encode())
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}).", "Check the name and the rights.") from error
         graph = ox.NamedNode(name) if name else ox.DefaultGraph()

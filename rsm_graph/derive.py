@@ -9,7 +9,7 @@ import pyoxigraph as ox
 
 from rsm_graph import project
 from rsm_graph.dataset import Dataset
-from rsm_graph.namespaces import DEFAULT_BASE, RDF_TYPE, RDFS_LABEL, VOCABULARIES
+from rsm_graph.namespaces import RDF_TYPE, RDFS_LABEL, VOCABULARIES
 
 ROUNDS = 4
 """How often rules may build on one another's results; the rules of this project need two rounds."""
@@ -17,7 +17,7 @@ ROUNDS = 4
 
 def rules(base_iri: str) -> dict[str, project.Text]:
     """Return the rules by name, re-based; each has a title, a description and a CONSTRUCT query."""
-    return project.texts(project.RULES, DEFAULT_BASE, base_iri)
+    return project.texts(project.RULES, base_iri)
 
 
 def derive(dataset: Dataset) -> Dataset:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rsm_graph.errors import InputError
+from rsm_graph.namespaces import DEFAULT_BASE
 
 PACKAGE = Path(__file__).parent
 QUERIES = PACKAGE / "queries"
@@ -43,11 +44,11 @@ class Text:
         return self.fields.get("description", "")
 
 
-def texts(folder: Path, written_base: str, base_iri: str) -> dict[str, Text]:
-    """Return the ``.rq`` files of a folder by name, in order, re-based from ``written_base`` to ``base_iri``."""
+def texts(folder: Path, base_iri: str) -> dict[str, Text]:
+    """Return the ``.rq`` files of a folder by name, in order, re-based from :data:`DEFAULT_BASE`."""
     found = {}
     for path in sorted(folder.glob("*.rq")):
-        content = path.read_text(encoding="utf-8").replace(written_base, base_iri)
+        content = path.read_text(encoding="utf-8").replace(DEFAULT_BASE, base_iri)
         lines = content.splitlines(keepends=True)
         fields: dict[str, str] = {}
         while lines and lines[0].startswith("# ") and ": " in lines[0]:

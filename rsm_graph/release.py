@@ -288,7 +288,7 @@ def _contents(dataset: Dataset, report: validation.Report) -> Iterator[tuple[str
         yield f"rsm-graph.{fmt.name}", formats.serialize(dataset.quads, fmt, names)
     store = ox.Store()
     store.extend(ox.Quad(*triple) for triple in dataset.default_triples)
-    for name, table in project.texts(TABLES, DEFAULT_BASE, dataset.base_iri).items():
+    for name, table in project.texts(TABLES, dataset.base_iri).items():
         answer = cast(ox.QuerySolutions, store.query(table.text))
         yield f"{name}.csv", cast(bytes, answer.serialize(format=ox.QueryResultsFormat.CSV))
         metadata = (TABLES / f"{name}.csv-metadata.json").read_text(encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
@@ -293,11 +292,6 @@ def term(text: str) -> ox.NamedNode | ox.BlankNode | ox.Literal:
     line = f"<urn:s> <urn:p> {text} .".encode()
     parsed: ox.NamedNode | ox.BlankNode | ox.Literal = next(iter(ox.parse(line, format=ox.RdfFormat.N_TRIPLES))).object
     return parsed
-
-
-def most_frequent(results: Iterable[Result]) -> Counter[str]:
-    """Return how many results each constraint has, by name."""
-    return Counter(result.name for result in results)
 
 
 def _number(count: int, noun: str) -> str:

@@ -36,7 +36,7 @@ from rsm_graph.derive import derive
 from rsm_graph.errors import InputError
 from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES
 from rsm_graph.reports import Report, Result
-from rsm_graph.shapes import Constraint, Shapes, load, project_shapes, severity_of, target_queries
+from rsm_graph.shapes import Shapes, load, project_shapes, severity_of, target_queries
 
 __all__ = [
     "Engine",
@@ -46,7 +46,6 @@ __all__ = [
     "Shapes",
     "load",
     "project_shapes",
-    "shapes_of",
     "validate",
     "validate_files",
 ]
@@ -173,18 +172,6 @@ def _joined(
 ) -> dict[str, tuple[Path, ...]]:
     """Return which files hold each graph of ``second``, its own files before those of ``first``."""
     return {graph: tuple(dict.fromkeys((*paths, *first.get(graph, ())))) for graph, paths in second.items()}
-
-
-def shapes_of(node: str, dataset: Dataset, shapes: Shapes) -> list[Constraint]:
-    """Return the constraints that a thing (an IRI) was checked against, dataset checks not counted."""
-    store = loaded(dataset)
-    return [
-        constraint
-        for constraint in shapes.constraints.values()
-        if any(
-            bool(store.query(f"ASK {{ {pattern} FILTER(?node = <{node}>) }}")) for pattern in target_queries(constraint)
-        )
-    ]
 
 
 def cache_folder() -> Path:

@@ -20,7 +20,7 @@ from rsm_graph import project
 from rsm_graph.dataset import Dataset
 from rsm_graph.namespaces import DEFAULT_BASE, RDF_TYPE, VOCABULARIES, prefixes, shorten
 
-QUERIES = project.texts(project.QUERIES, DEFAULT_BASE, DEFAULT_BASE)
+QUERIES = project.texts(project.QUERIES, DEFAULT_BASE)
 LOCAL = [name for name in QUERIES if not name.startswith("federated-")]
 """The queries that need nothing but this dataset; those that ask other endpoints have tests of their own."""
 
@@ -200,7 +200,7 @@ def test_the_queries_use_every_class_and_property_of_the_vocabulary(dataset: Dat
 
 
 def test_queries_follow_the_base() -> None:
-    elsewhere = project.texts(project.QUERIES, DEFAULT_BASE, "http://localhost:8000/")
+    elsewhere = project.texts(project.QUERIES, "http://localhost:8000/")
     assert list(elsewhere) == list(QUERIES)
     assert not [name for name, query in elsewhere.items() if DEFAULT_BASE in query.text]
 

@@ -14,7 +14,7 @@ from tests.conftest import serving
 ADDRESS = "https://query.wikidata.org/sparql"
 QUERIES = {
     name: query.text
-    for name, query in project.texts(project.QUERIES, DEFAULT_BASE, DEFAULT_BASE).items()
+    for name, query in project.texts(project.QUERIES, DEFAULT_BASE).items()
     if name.startswith("federated-")
 }
 
@@ -57,7 +57,7 @@ def ask(pair: tuple[httpx.Client, str], name: str) -> Rows:
 
 def test_there_are_three_and_each_says_that_it_needs_the_network() -> None:
     assert len(QUERIES) == 3
-    for name, query in project.texts(project.QUERIES, DEFAULT_BASE, DEFAULT_BASE).items():
+    for name, query in project.texts(project.QUERIES, DEFAULT_BASE).items():
         if name in QUERIES:
             assert "needs the network" in query.description
             assert f"SERVICE <{ADDRESS}>" in query.text

@@ -18,8 +18,6 @@ from referencing.jsonschema import DRAFT7
 
 Check = Callable[[str, Any], None]
 
-_SWAGGER = "http://swagger.io/v2/schema.json"
-
 
 @cache
 def _validators(folder: Path) -> tuple[dict[str, Any], Registry[Any]]:

@@ -18,7 +18,6 @@ BATCH = 1000
 MOST = 100
 """Candidates or suggestions in one answer, at most."""
 
-_SUGGESTIONS = 20
 _DEFAULT_TYPES = ("rsm:Nation", "foaf:Person", "rsm:Command", "rsm:Post", "rsm:Place", "org:Organization")
 _SETTINGS: tuple[dict[str, Any], ...] = (
     {

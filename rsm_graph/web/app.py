@@ -34,13 +34,11 @@ from rsm_graph.web.site import Site
 _FROM_MEMORY = (b"server-timing", b"kept")
 
 
-def create_app(release: Release, engine: Engine, settings: Settings) -> App:
-    """Return the ASGI application. It starts the engine at lifespan startup and closes it at shutdown."""
-    return App(release, engine, settings)
-
-
 class App:
-    """The application of one process; :meth:`replace` gives it a new release without a failed request."""
+    """The ASGI application of one process, which starts the engine at lifespan startup and closes it at shutdown.
+
+    :meth:`replace` gives it a new release without a failed request.
+    """
 
     def __init__(self, release: Release, engine: Engine, settings: Settings) -> None:
         self._engine = engine

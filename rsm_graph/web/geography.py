@@ -40,8 +40,6 @@ class Spot:
     point: Point
     role: str = "place"
     sites: tuple[views.Shown, ...] = ()
-    hub: str = ""
-    """For a spoke: the label of its site."""
 
 
 @dataclass(frozen=True)

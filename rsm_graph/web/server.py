@@ -26,7 +26,7 @@ from rsm_graph.engine.supervisor import Supervisor
 from rsm_graph.errors import InputError, NotConforming, RsmGraphError
 from rsm_graph.release import Release
 from rsm_graph.settings import Settings
-from rsm_graph.web.app import App, create_app
+from rsm_graph.web.app import App
 from rsm_graph.web.protocol import bounded
 
 Loaded = tuple[Release, Source]
@@ -142,7 +142,7 @@ def _run(
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the usual 1,024 are gone after 1,000 idle clients
 
     def serve(number: int) -> None:
-        app = create_app(first[0], engine or Supervisor(first[1], settings), settings)
+        app = App(first[0], engine or Supervisor(first[1], settings), settings)
         _Server(app, first[0], load, watched, listening, settings, announced=number == 0).serve_until_stopped()
 
     if settings.workers == 1:

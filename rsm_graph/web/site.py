@@ -50,7 +50,7 @@ class Site:
     @cached_property
     def queries(self) -> dict[str, project.Text]:
         """The example queries by name."""
-        return project.texts(project.QUERIES, namespaces.DEFAULT_BASE, self.base)
+        return project.texts(project.QUERIES, self.base)
 
     @cached_property
     def prefixes_in_path(self) -> tuple[str, ...]:

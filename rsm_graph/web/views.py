@@ -22,7 +22,6 @@ _MONTHS = (
 )  # fmt: skip
 _INTEGERS = frozenset(_XSD + n for n in ("integer", "nonNegativeInteger", "positiveInteger", "int", "long", "short"))
 _POINT = re.compile(r"POINT\s*\(\s*(-?[\d.]+)\s+(-?[\d.]+)\s*\)", re.IGNORECASE)
-_WIKIDATA = VOCABULARIES["wd"]
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "Tenure": ("holder", "post", "startDate", "endDate", "attestedOn", "rank", "sendingNation"),

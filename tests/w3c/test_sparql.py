@@ -32,7 +32,7 @@ from rsm_graph.engine.supervisor import Supervisor
 from rsm_graph.errors import QueryError
 from rsm_graph.release import SUMS, Release
 from rsm_graph.settings import Settings
-from rsm_graph.web.app import create_app
+from rsm_graph.web.app import App
 
 from .sparql_known import KNOWN_FAILURES
 
@@ -234,7 +234,7 @@ class Endpoint:
         settings = Settings(cache_bytes=0, query_timeout=5, allow_service=allowed)
         self.engine = Supervisor(Source(), settings)
         report = validation.Report(settings.base_iri, (), {}, {}, (), 0)
-        app = create_app(Release(Dataset(settings.base_iri, ()), report, folder), self.engine, settings)
+        app = App(Release(Dataset(settings.base_iri, ()), report, folder), self.engine, settings)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None))
         self.loop = asyncio.new_event_loop()

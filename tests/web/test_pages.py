@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from rsm_graph import project
+from rsm_graph.namespaces import DEFAULT_BASE
 
 PAGES = [
     "/", "/browse", "/browse/nation", "/browse/event", "/browse/source", "/queries", "/queries/legal-basis", "/sparql",
@@ -142,7 +143,7 @@ def test_the_home_page_shows_the_mission_at_a_glance(server: httpx.Client) -> No
         assert words in page
 
 
-LOCAL = sorted(name for name in project.texts(project.QUERIES, "", "") if not name.startswith("federated-"))
+LOCAL = sorted(name for name in project.texts(project.QUERIES, DEFAULT_BASE) if not name.startswith("federated-"))
 
 
 @pytest.mark.parametrize("name", LOCAL)
