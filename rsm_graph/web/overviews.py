@@ -12,6 +12,7 @@ import pyoxigraph as ox
 from rsm_graph import catalog, project
 from rsm_graph.errors import InputError
 from rsm_graph.namespaces import KINDS, RDF_TYPE, VOCABULARIES
+from rsm_graph.release import Distribution
 from rsm_graph.shapes import Constraint
 from rsm_graph.web import views
 from rsm_graph.web.site import Site
@@ -50,6 +51,8 @@ class Ontology:
     classes: tuple[Term, ...]
     properties: tuple[Term, ...]
     others: tuple[Term, ...]
+    prefixes: tuple[tuple[str, str, str], ...]
+    """Fragment, prefix and namespace of each prefix that is declared."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,24 @@ class Documented:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of the release that VoID counts; ``id`` is the fragment of its IRI."""
+
+    id: str
+    shown: Shown
+    number: int
+
+
+@dataclass(frozen=True)
 class Release:
     """The release: what it holds."""
 
     thing: views.Thing
     counts: tuple[tuple[str, int], ...]
-    classes: tuple[tuple[Shown, int], ...]
-    properties: tuple[tuple[Shown, int], ...]
-    linksets: tuple[tuple[str, int], ...]
+    classes: tuple[Part, ...]
+    properties: tuple[Part, ...]
+    linksets: tuple[Part, ...]
+    files: tuple[Distribution, ...]
     vocabularies: tuple[Shown, ...]
 
 
@@ -339,7 +352,15 @@ def ontology(site: Site) -> Ontology:
         classes=tuple(_term(site, iri) for iri in classes),
         properties=tuple(_term(site, iri) for iri in properties),
         others=tuple(_term(site, iri) for iri in others),
+        prefixes=tuple(
+            (node.value.partition("#")[2], _text(site, node.value, "prefix"), _text(site, node.value, "namespace"))
+            for node in sorted(index.values(header, VOCABULARIES["sh"] + "declare"), key=lambda node: node.value)
+        ),
     )
+
+
+def _text(site: Site, iri: str, local: str) -> str:
+    return next((str(v.value) for v in site.release.index.values(iri, VOCABULARIES["sh"] + local)), "")
 
 
 def _english(site: Site, iri: str, predicate: str) -> str:
@@ -414,6 +435,18 @@ def shapes(site: Site) -> dict[str, list[Documented]]:
     return dict(found)
 
 
+def shapes_words(site: Site) -> list[tuple[str, str, str]]:
+    """Return what else the shapes define, beside constraints: name, label and comment."""
+    dataset, start = site.release.dataset, site.release.dataset.iri("shapes#")
+    known = site.release.report.constraints
+    subjects = {q.subject.value for q in dataset.graphs.get(dataset.iri("graph/shapes"), ())}
+    return [
+        (iri.removeprefix(start), site.release.index.label(iri), _english(site, iri, _RDFS + "comment"))
+        for iri in sorted(subjects)
+        if iri.startswith(start) and iri not in known
+    ]
+
+
 def _example(name: str, kind: str) -> str:
     for folder in _example_folders():
         for ending in ("ttl", "trig"):
@@ -478,30 +511,33 @@ def release(site: Site) -> Release:
         for value in index.values(iri, _VOID + name):
             counts.append((views.property_label(site, _VOID + name), int(value.value)))
 
-    def partitions(kind: str, of: str, figure: str) -> Iterator[tuple[Shown, int]]:
+    def partitions(kind: str, of: str, figure: str) -> Iterator[Part]:
         for node in index.values(iri, _VOID + kind):
             terms = index.values(node.value, _VOID + of)
             numbers = index.values(node.value, _VOID + figure)
             if terms and numbers:
-                yield _short(site, str(terms[0].value)), int(numbers[0].value)
+                shown = _short(site, str(terms[0].value))
+                yield Part(node.value.partition("#")[2], shown, int(numbers[0].value))
 
     linksets = []
     for node in index.values(iri, _VOID + "subset"):
         numbers = index.values(node.value, _VOID + "triples")
         if numbers:
-            linksets.append((index.label(node.value) or node.value, int(numbers[0].value)))
+            label = Shown(index.label(node.value) or node.value)
+            linksets.append(Part(node.value.partition("#")[2], label, int(numbers[0].value)))
     return Release(
         thing=views.thing(site, dataset.iri("id/dataset/rsm")),
         counts=tuple(counts),
         classes=_largest(partitions("classPartition", "class", "entities")),
         properties=_largest(partitions("propertyPartition", "property", "triples")),
         linksets=tuple(linksets),
+        files=tuple(d for d in site.release.distributions if dataset.iri(f"dataset#{d.name}") in index),
         vocabularies=tuple(_short(site, str(v.value)) for v in index.values(iri, _VOID + "vocabulary")),
     )
 
 
-def _largest(rows: Iterable[tuple[Shown, int]]) -> tuple[tuple[Shown, int], ...]:
-    return tuple(sorted(rows, key=lambda row: (-row[1], row[0].text)))
+def _largest(parts: Iterable[Part]) -> tuple[Part, ...]:
+    return tuple(sorted(parts, key=lambda part: (-part.number, part.shown.text)))
 
 
 @dataclass(frozen=True)

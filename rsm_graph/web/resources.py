@@ -89,7 +89,12 @@ def routes(site: Site) -> APIRouter:
     @router.get("/shapes.{ending}", include_in_schema=False)
     async def shapes(request: Request) -> Response:
         def page() -> bytes:
-            return site.render("shapes.html", topics=overviews.shapes(site), report=site.release.report)
+            return site.render(
+                "shapes.html",
+                topics=overviews.shapes(site),
+                words=overviews.shapes_words(site),
+                report=site.release.report,
+            )
 
         return await _document(site, request, "/shapes", ending_of(request), page, whole_graph("shapes"))
 

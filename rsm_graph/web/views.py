@@ -22,6 +22,7 @@ _MONTHS = (
 )  # fmt: skip
 _INTEGERS = frozenset(_XSD + n for n in ("integer", "nonNegativeInteger", "positiveInteger", "int", "long", "short"))
 _POINT = re.compile(r"POINT\s*\(\s*(-?[\d.]+)\s+(-?[\d.]+)\s*\)", re.IGNORECASE)
+_MAPPING = VOCABULARIES["sssom"] + "Mapping"
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "Tenure": ("holder", "post", "startDate", "endDate", "attestedOn", "rank", "sendingNation"),
@@ -39,10 +40,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "Nation": ("iso3",),
     "Passage": ("locator", "standing"),
     "SourceDocument": ("dcterms:publisher", "dcterms:issued", "reliability"),
-}
+    _MAPPING: (
+        "sssom:subject_id", "sssom:predicate_id", "sssom:object_id", "sssom:object_label", "sssom:confidence",
+        "linkState", "sssom:comment",
+    ),
+}  # fmt: skip
 """The properties that a table of things of a class shows beside their labels, where any thing has them."""
 
-_UNNAMED = frozenset({"Tenure", "Contribution", "AllianceStatus", "LeadRole", "StrengthFigure", "Passage"})
+_UNNAMED = frozenset({"Tenure", "Contribution", "AllianceStatus", "LeadRole", "StrengthFigure", "Passage", _MAPPING})
 """Classes whose labels only repeat their columns."""
 
 _PLURALS = {"entry into force": "entries into force", "person": "people"}
@@ -74,6 +79,12 @@ _WORDS = {
     "qb:dataSet": "data set",
     "geo:hasDefaultGeometry": "geometry",
     "geo:asWKT": "coordinates",
+    "sssom:Mapping": "mapping",
+    "sssom:subject_id": "thing here",
+    "sssom:predicate_id": "relation",
+    "sssom:object_id": "thing there",
+    "sssom:object_label": "its name there",
+    "sssom:comment": "evidence",
     "prov:wasQuotedFrom": "copied from",
     "dcterms:isVersionOf": "version of",
     "owl:versionIRI": "version IRI",
@@ -160,6 +171,8 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[tuple[Shown, ...], ...], ...]
     anchor: str = ""
+    ids: tuple[str, ...] = ()
+    """Where the things are parts of the page's own document: the fragment of each, by which it is addressed."""
 
 
 @dataclass(frozen=True)
@@ -184,8 +197,10 @@ class Thing:
     properties: tuple[Property, ...]
     contested: tuple[Property, ...]
     tables: tuple[Table, ...]
+    parts: tuple[Table, ...]
+    """For a graph: what is said in it of things whose IRIs are its own with a fragment."""
     says: tuple[tuple[Shown, Shown, Shown], ...]
-    """For a graph: the statements in it, as many as a page bears."""
+    """For a graph: the other statements in it, as many as a page bears."""
     says_in_all: int
     standing: Source | None
     links: tuple[Link, ...] = field(default=())
@@ -204,6 +219,8 @@ def thing(site: Site, iri: str) -> Thing:
     definitions = [str(v.value) for v in index.values(iri, _SKOS + "definition") if _language(v) in ("en", "")]
     links = site.release.dataset.iri("graph/links")
     graph = site.release.dataset.graphs.get(iri, ())
+    own = [quad for quad in graph if quad.subject.value.startswith(iri + "#")]
+    rest = [quad for quad in graph if not quad.subject.value.startswith(iri + "#")] if own else graph
     local = main_class(site, iri).removeprefix(site.term(""))
     return Thing(
         iri=iri,
@@ -214,11 +231,20 @@ def thing(site: Site, iri: str) -> Thing:
         properties=_properties(site, [s for s in plain if links not in s.graphs], COLUMNS.get(local, ())),
         contested=_properties(site, contested),
         tables=tuple(_mentions(site, iri)),
-        says=tuple(_row(site, quad.triple) for quad in graph[:_STATEMENTS_ON_A_PAGE]),
-        says_in_all=len(graph),
-        standing=source(site, iri) if graph else None,
+        parts=tuple(_parts(site, iri, [quad.subject.value for quad in own])),
+        says=tuple(_row(site, quad.triple) for quad in rest[:_STATEMENTS_ON_A_PAGE]),
+        says_in_all=len(rest),
+        standing=source(site, iri) if graph and index.values(iri, _DCT + "isPartOf") else None,
         links=links_of(index, iri),
     )
+
+
+def _parts(site: Site, iri: str, subjects: Iterable[str]) -> Iterator[Table]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for subject in subjects:
+        groups[main_class(site, subject)].append(subject)
+    for kind, found in sorted(groups.items()):
+        yield table(site, found, kind, document=iri)
 
 
 def _row(site: Site, triple: ox.Triple) -> tuple[Shown, Shown, Shown]:
@@ -240,7 +266,7 @@ def name(site: Site, iri: str) -> str:
         values = index.values(iri, predicate)
         if values:
             return str(values[0].value)
-    return site.short(iri)
+    return site.short(iri).removeprefix(site.base) or iri
 
 
 def term(site: Site, node: Term | ox.Triple) -> Shown:
@@ -446,8 +472,11 @@ def class_heading(site: Site, kind: str) -> str:
     return plural(label)[:1].upper() + plural(label)[1:]
 
 
-def table(site: Site, iris: Iterable[str], kind: str, by: str = "", skip: str = "") -> Table:
-    """Return things of one class as a table; ``skip`` is a property that all of them share."""
+def table(site: Site, iris: Iterable[str], kind: str, by: str = "", skip: str = "", document: str = "") -> Table:
+    """Return things of one class as a table.
+
+    ``skip`` is a property that all of them share, ``document`` the one whose page this is and whose parts they are.
+    """
     index = site.release.index
     local = kind.removeprefix(site.term(""))
     wanted = [property_iri(site, column) for column in COLUMNS.get(local, ())]
@@ -481,7 +510,8 @@ def table(site: Site, iris: Iterable[str], kind: str, by: str = "", skip: str = 
         columns = [*columns[1:], Column("", "")]
         rows = [(*row[1:], row[0]) for row in rows]
     anchor = re.sub(r"[^a-z0-9]+", "-", f"{class_heading(site, kind)} {by}".lower()).strip("-")
-    return Table(class_heading(site, kind), by, tuple(columns), tuple(rows), anchor)
+    ids = tuple(subject.removeprefix(document + "#") for subject in subjects) if document else ()
+    return Table(class_heading(site, kind), by, tuple(columns), tuple(rows), anchor, ids)
 
 
 def property_iri(site: Site, column: str) -> str:

@@ -147,16 +147,28 @@ def test_documents_about_the_whole_come_in_every_format(
     assert server.get(f"{address}.{fmt.name}").content == answer.content
 
 
-def test_the_ontology_page_has_an_anchor_for_every_term(server: httpx.Client, dataset: Dataset) -> None:
-    page = server.get("/ontology", headers={"accept": "text/html"}).text
-    start = f"{DEFAULT_BASE}ontology#"
-    defined = dataset.graphs[f"{DEFAULT_BASE}graph/ontology"]
-    labelled = {q.subject.value for q in defined if q.predicate.value.endswith("#label")}
-    terms = {iri.removeprefix(start) for iri in labelled if iri.startswith(start)}
-    assert len(terms) > 80
-    missing = {name for name in terms if f'id="{name}"' not in page}
-    assert not missing
-    assert '<svg class="diagram"' in page
+@pytest.mark.parametrize("address", ["/ontology", "/shapes", "/dataset", "/validation", "/graph/links"])
+def test_every_part_of_a_document_has_an_anchor_on_its_page(server: httpx.Client, address: str) -> None:
+    start = f"{DEFAULT_BASE}{address[1:]}#"
+    described = formats.parse(server.get(f"{address}.nt").content, formats.by_name("nt"), address)
+    parts = {q.subject.value.removeprefix(start) for q in described if q.subject.value.startswith(start)}
+    assert len(parts) > 100
+    page = server.get(address, headers={"accept": "text/html"}).text
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert parts <= set(ids), sorted(parts - set(ids))[:20]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_ontology_page_shows_the_classes_at_a_glance(server: httpx.Client) -> None:
+    assert '<svg class="diagram"' in server.get("/ontology", headers={"accept": "text/html"}).text
+
+
+def test_a_graph_of_the_project_is_not_called_a_passage(server: httpx.Client) -> None:
+    page = server.get("/graph/links", headers={"accept": "text/html"}).text
+    assert "This passage" not in page
+    assert '<tr id="nation-DEU-wd-Q183">' in page
+    passage = server.get("/doc/source/nato-rsm-placemat-2020-02/launch", headers={"accept": "text/html"}).text
+    assert "This passage is <strong>accepted</strong>" in passage
 
 
 def test_the_version_iri_of_the_ontology_dereferences(server: httpx.Client) -> None:
