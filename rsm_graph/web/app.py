@@ -27,7 +27,7 @@ from rsm_graph.release import Release
 from rsm_graph.settings import Settings
 from rsm_graph.web import problems, sparql
 from rsm_graph.web.observe import LogHandler, Observer
-from rsm_graph.web.protocol import Work
+from rsm_graph.web.protocol import Plain, Work
 from rsm_graph.web.replies import Kept, Key, Reply, head
 from rsm_graph.web.site import Site
 
@@ -62,52 +62,54 @@ class App:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
-    def at_once(
-        self, target: bytes, fields: dict[bytes, bytes], client: tuple[str, int] | None
-    ) -> tuple[bytes, bytes] | None:
-        """Return head and body of the answer to a GET when it is kept; the protocol then sends it by itself.
+    def takes(self, target: bytes) -> bool:
+        """Return whether a POST to ``target`` is a query."""
+        return self._side.path(target.partition(b"?")[0]) == b"/sparql"
 
-        ``target`` is the request target as sent. The head lacks its last empty line; see
-        :meth:`~rsm_graph.web.replies.Reply.wire`.
+    def at_once(self, request: Plain) -> tuple[bytes, bytes] | None:
+        """Return head and body of the answer when it is kept; the protocol then sends it by itself.
+
+        The head lacks its last empty line; see :meth:`~rsm_graph.web.replies.Reply.wire`.
         """
         started = time.perf_counter()
         side = self._side
-        reply = side.replies.get(side.key(target, fields))
-        wire = reply.wire(fields.get(b"accept-encoding", b"")) if reply else None
+        reply = side.replies.get(side.key_of(request))
+        wire = reply.wire(request.fields.get(b"accept-encoding", b"")) if reply else None
         if reply is None or wire is None:
             return None
         head, body = wire
-        scope = self._scope(side, target, client)
+        scope = self._scope(side, request)
         self.observer.request(scope, reply.status_code, len(body), time.perf_counter() - started, True)
         return b"%sx-request-id: %s\r\nserver-timing: kept\r\n" % (head, scope["rsm_graph.request_id"].encode()), body
 
-    def soon(self, target: bytes, fields: dict[bytes, bytes], client: tuple[str, int] | None) -> Work | None:
-        """Return what finds head and parts of the answer to a GET, if it asks the endpoint a query.
+    def soon(self, request: Plain) -> Work | None:
+        """Return what finds head and parts of the answer, if the request asks the endpoint a query.
 
         The protocol sends them by itself, which saves a third of what HTTP costs a short query, and cancels the
         call when the client leaves. The head lacks its last empty line.
         """
-        path, _, query = target.partition(b"?")
-        if b"query=" not in query or b"#" in query or self._side.path(path) != b"/sparql":
+        path, _, query = request.target.partition(b"?")
+        if request.body is None and (b"query=" not in query or b"#" in query or self._side.path(path) != b"/sparql"):
             return None
-        return partial(self._asked, target, fields, client)
+        return partial(self._asked, request)
 
-    async def _asked(
-        self, target: bytes, fields: dict[bytes, bytes], client: tuple[str, int] | None
-    ) -> tuple[bytes, Iterable[bytes]]:
+    async def _asked(self, request: Plain) -> tuple[bytes, Iterable[bytes]]:
         started = time.perf_counter()
         side = self._side
-        scope = self._scope(side, target, client)
+        scope = self._scope(side, request)
         request_id = scope["rsm_graph.request_id"]
         status, sent = 500, 0
         try:
-            accept = fields.get(b"accept", b"")
-            reply = await side.endpoint.get(
-                scope["query_string"], accept.decode("latin-1"), client[0] if client else ""
+            reply = await side.endpoint.ask(
+                scope["method"],
+                scope["query_string"],
+                request.fields,
+                request.body or b"",
+                request.client[0] if request.client else "",
             )
             if isinstance(reply, Reply) and reply.keep:
-                side.replies.put(side.key(target, fields), reply)
-            head, parts, sent = await reply.sent(fields.get(b"accept-encoding", b""))
+                side.replies.put(side.key_of(request), reply)
+            head, parts, sent = await reply.sent(request.fields.get(b"accept-encoding", b""))
             status = reply.status_code
         except asyncio.CancelledError:
             status = 499
@@ -116,14 +118,14 @@ class App:
             self.observer.request(scope, status, sent, time.perf_counter() - started, False)
         return b"%sx-request-id: %s\r\n" % (head, request_id.encode()), parts
 
-    def _scope(self, side: _Side, target: bytes, client: tuple[str, int] | None) -> Scope:
+    def _scope(self, side: _Side, request: Plain) -> Scope:
         """Return what the log says about a request that the protocol answers by itself."""
-        path, _, query = target.partition(b"?")
+        path, _, query = request.target.partition(b"?")
         return {
             "path": side.path(path).decode("latin-1"),
             "query_string": query,
-            "method": "GET",
-            "client": client,
+            "method": "GET" if request.body is None else "POST",
+            "client": request.client,
             "rsm_graph.request_id": self.observer.next_id(),
         }
 
@@ -220,6 +222,18 @@ class _Side:
         if mark and not unquote_to_bytes(self.path(path)).startswith(_ASKED):
             target = path
         return target, fields.get(b"accept", b""), fields.get(b"host", b"")
+
+    def key_of(self, request: Plain) -> Key:
+        """Return what equal plain requests have in common: for a POST, the body and its type too."""
+        key = self.key(request.target, request.fields)
+        if request.body is None:
+            return key
+        return (
+            *key,
+            request.fields.get(b"content-type", b""),
+            request.fields.get(b"content-encoding", b""),
+            request.body,
+        )
 
     def path(self, raw: bytes) -> bytes:
         """Return a path without the prefix that a proxy, or the base IRI, has put before it."""

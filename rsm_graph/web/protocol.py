@@ -6,8 +6,8 @@ Refused: a head of more than :data:`HEAD_BYTES` or :data:`HEAD_LINES` (431), non
 RFC 9112, 3.2), a request that has not arrived within the deadline (408). A client that stops reading its answer is
 cut off after the same time.
 
-An application with the methods ``at_once`` and ``soon`` (see :class:`~rsm_graph.web.app.App`) is asked for the bytes
-of an answer before ASGI begins: what is kept in memory, and queries, go out a third quicker.
+An application with the methods of :class:`Quick` (see :class:`~rsm_graph.web.app.App`) is asked for the bytes of an
+answer before ASGI begins: what is kept in memory goes out several times as quickly, and queries by a third.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -28,23 +28,38 @@ HEAD_BYTES = 64 * 1024
 HEAD_LINES = 100
 """Header fields of one request."""
 
+BODY_BYTES = 64 * 1024
+"""Bytes up to which the body of a request is gathered here; longer ones are read by the application."""
+
 Work = Callable[[], Awaitable[tuple[bytes, Iterable[bytes]]]]
-_Ask = tuple[bytes, dict[bytes, bytes], tuple[str, int] | None]
+
+
+class Plain(NamedTuple):
+    """A GET, or a POST with its whole body, over a connection that stays open."""
+
+    target: bytes
+    fields: dict[bytes, bytes]
+    client: tuple[str, int] | None
+    body: bytes | None
+    """Nothing for a GET."""
 
 
 class Quick(Protocol):
     """An application that answers plain requests beside ASGI."""
 
-    def at_once(self, *_: *_Ask) -> tuple[bytes, bytes] | None:
+    def takes(self, target: bytes) -> bool:
+        """Return whether a POST to ``target`` is for :meth:`at_once` and :meth:`soon`."""
+
+    def at_once(self, request: Plain) -> tuple[bytes, bytes] | None:
         """Return head and body."""
 
-    def soon(self, *_: *_Ask) -> Work | None:
-        """Return what finds head and parts of the body."""
+    def soon(self, request: Plain) -> Work | None:
+        """Return what finds head and parts of the body; never nothing for a POST that it takes."""
 
 
 _NOT_PLAIN = frozenset(
-    (b"content-length", b"transfer-encoding", b"expect", b"range", b"if-none-match", b"if-modified-since",
-     b"if-match", b"if-unmodified-since", b"if-range", b"upgrade")
+    (b"transfer-encoding", b"expect", b"range", b"if-none-match", b"if-modified-since", b"if-match",
+     b"if-unmodified-since", b"if-range", b"upgrade")
 )  # fmt: skip
 """Fields of requests that need more than the kept bytes."""
 
@@ -89,6 +104,8 @@ class _BoundedHttp(HttpToolsProtocol):
         self._unsent = 0
         self._own = False
         """Whether the request under way is answered here, not by uvicorn."""
+        self._body: list[bytes] | None = None
+        """What has come of the body of such a request."""
         self._pending: asyncio.Task[None] | None = None
         self._quick: Quick | None = self.app if hasattr(self.app, "at_once") else None
         self._check = self.loop.call_later(self.seconds, self._look)
@@ -113,6 +130,7 @@ class _BoundedHttp(HttpToolsProtocol):
         self._began = self.loop.time()
         self._in_head = True
         self._head_bytes = 0
+        self._body = None
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -130,19 +148,18 @@ class _BoundedHttp(HttpToolsProtocol):
             address = _client(fields.get(b"x-forwarded-for", b""))
             self.client = (address, 0) if address else self._peer
             self.scope["client"] = self.client
-        self._own = len(fields) == len(self.headers) and self._answers(fields)
+        self._own = len(fields) == len(self.headers) and self._is_plain(fields)
         if not self._own:
             super().on_headers_complete()
+        elif self._body is None and not self._answer(Plain(self.url, fields, self.client, None)):
+            self._own = False
+            super().on_headers_complete()
 
-    def _answers(self, fields: dict[bytes, bytes]) -> bool:
-        """Answer the request here if the application can; return whether it does.
-
-        Only a plain GET over a connection that stays open, with no answer before it still under way.
-        """
+    def _is_plain(self, fields: dict[bytes, bytes]) -> bool:
+        """Return whether this may be a request for the application's quick way, with no answer before it under way."""
         parser, cycle = self.parser, self.cycle
         if (
             self._quick is None
-            or parser.get_method() != b"GET"
             or not fields.keys().isdisjoint(_NOT_PLAIN)
             or parser.get_http_version() != "1.1"
             or not parser.should_keep_alive()
@@ -151,11 +168,21 @@ class _BoundedHttp(HttpToolsProtocol):
             or self.flow.write_paused
         ):
             return False
-        answer = self._quick.at_once(self.url, fields, self.client)
+        method, length = parser.get_method(), fields.get(b"content-length")
+        if method == b"POST" and length is not None and int(length) <= BODY_BYTES and self._quick.takes(self.url):
+            self._body = []
+            self._fields = fields
+            return True
+        return method == b"GET" and length is None
+
+    def _answer(self, request: Plain) -> bool:
+        """Answer the request here if the application can; return whether it does."""
+        assert self._quick is not None
+        answer = self._quick.at_once(request)
         if answer is not None:
             self.transport.write(b"%s%s\r\n%s" % (answer[0], self._date(), answer[1]))
             return True
-        work = self._quick.soon(self.url, fields, self.client)
+        work = self._quick.soon(request)
         if work is None:
             return False
         own = _Cycle()
@@ -200,12 +227,18 @@ class _BoundedHttp(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         if not self._own:
             super().on_body(body)
+        elif self._body is not None:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
         self._began = None
         if not self._own:
             super().on_message_complete()
-        elif self._pending is None:
+            return
+        if self._body is not None:
+            answered = self._answer(Plain(self.url, self._fields, self.client, b"".join(self._body)))
+            assert answered
+        if self._pending is None:
             self.on_response_complete()
 
     def _refuse(self, status: HTTPStatus) -> None:

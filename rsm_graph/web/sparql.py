@@ -85,11 +85,12 @@ class Endpoint:
         reply = await self._told(self._reply(scope, receive, accept), accept)
         await reply(scope, receive, send)
 
-    async def get(self, query_string: bytes, accept: str, client: str) -> Sent:
-        """Return the answer to a GET with a query, as it is when nobody cancels the call; an error is one too."""
+    async def ask(self, method: str, query_string: bytes, fields: dict[bytes, bytes], body: bytes, client: str) -> Sent:
+        """Return the answer to a request with a query, as it is when nobody cancels the call; an error is one too."""
+        accept = fields.get(b"accept", b"").decode("latin-1")
 
         async def work() -> Sent:
-            asked = read("GET", query_string, {}, b"")
+            asked = read(method, query_string, fields, body)
             assert asked is not None
             return await self.answer(asked, accept, client=client)
 

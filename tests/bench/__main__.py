@@ -198,8 +198,10 @@ def _throughput(table: Table, servers: list[Server], files: dict[str, Path], sec
 
     for mix, temperature in (
         ("ask", "hot"),
+        ("ask", "posted"),
         ("ask", "cold"),
         ("light", "hot"),
+        ("light", "posted"),
         ("light", "cold"),
         ("full", "hot"),
         ("full", "cold"),

@@ -1,12 +1,14 @@
 -- Load for wrk: asks the queries of a file in turn; with "cold" every text is made new by a comment.
--- Arguments: file with one URL-encoded query a line, "hot" or "cold", media type, a number that differs between runs.
+-- Arguments: file with one URL-encoded query a line, "hot", "cold" or "posted" (hot, as a form), media type, a number
+-- that differs between runs.
 local queries = {}
 local count = 0
-local path, cold, run
+local path, cold, posted, run
 
 function init(args)
   for line in io.lines(args[1]) do queries[#queries + 1] = line end
   cold = args[2] == "cold"
+  posted = args[2] == "posted"
   wrk.headers["Accept"] = args[3]
   run = args[4]
   path = wrk.path
@@ -17,6 +19,10 @@ end
 function request()
   count = count + 1
   local query = queries[count % #queries + 1]
+  if posted then
+    local form = { ["Content-Type"] = "application/x-www-form-urlencoded", ["Accept"] = wrk.headers["Accept"] }
+    return wrk.format("POST", path, form, "query=" .. query)
+  end
   if cold then query = query .. "%20%23" .. run .. "-" .. count end
   return wrk.format("GET", path .. "?query=" .. query)
 end

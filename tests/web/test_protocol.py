@@ -106,6 +106,47 @@ def test_a_kept_answer_is_the_same_as_a_fresh_one(server: httpx.Client) -> None:
     assert server.get("/sparql", params=query, headers={"connection": "close"}).content == fresh.content
 
 
+def test_a_repeated_post_is_kept_by_all_that_it_says(server: httpx.Client) -> None:
+    query = f"SELECT * {{ ?s a rsm:Spoke }} ORDER BY ?s # {time.time()}"
+    form = {"content-type": "application/x-www-form-urlencoded", "accept": "text/csv"}
+    direct = {"content-type": "application/sparql-query", "accept": "text/csv"}
+
+    def post(body: str, headers: dict[str, str], address: str = "/sparql") -> httpx.Response:
+        return server.post(address, content=body, headers=headers)
+
+    fresh, kept = (post(query, direct) for _ in range(2))
+    assert fresh.headers["server-timing"].startswith("query")
+    assert kept.headers["server-timing"].endswith("kept")
+    assert kept.text == fresh.text
+    assert fresh.text.count("\r\n") == 5
+    assert post(f"query={quote(query)}", form).text == fresh.text
+    assert post(query, direct | {"accept": "text/tab-separated-values"}).text.startswith("?s\n")
+    assert post(query, {"content-type": "text/plain"}).status_code == 415
+    assert post(query, direct | {"content-encoding": "gzip"}).status_code == 415
+    assert post(query, direct, "/sparql?query=ASK%7B%7D").status_code == 400
+    assert post(query, direct, "/sparql?default-graph-uri=urn:nothing").status_code == 403
+    assert post(f"{query} nonsense ", direct).text == fresh.text
+    assert post(f"nonsense {query}", direct).status_code == 400
+    assert post(f"{query}{'x' * 70_000}", direct).text == fresh.text
+
+
+def test_a_body_may_come_in_pieces_and_requests_behind_it(server: httpx.Client) -> None:
+    body = b"SELECT (1 AS ?n) {} # " + str(time.time()).encode()
+    head = b"POST /sparql HTTP/1.1\r\nHost: a\r\nAccept: text/csv\r\nContent-Type: application/sparql-query\r\n"
+    post = head + b"Content-Length: %d\r\n\r\n" % len(body)
+    last = b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    empty = head + b"Content-Length: 0\r\n\r\n"
+    waits = head + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with connection(server) as sock:
+        for piece in (post[:20], post[20:], body[:5], body[5:]):
+            sock.sendall(piece)
+            time.sleep(0.05)
+        sock.sendall(b"".join([post, body, empty, post, body, waits, body, last]))
+        found = answer(sock)
+    assert [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", found)] == [200, 200, 400, 200, 100, 200, 200]
+    assert len(re.findall(rb"\r\n\r\nn\r\n1\r\n", found)) == 4
+
+
 def test_pipelined_queries_are_answered_in_order(server: httpx.Client) -> None:
     def get(target: str, last: str = "") -> bytes:
         return f"GET {target} HTTP/1.1\r\nHost: pipeline\r\nAccept: text/csv\r\n{last}\r\n".encode()
