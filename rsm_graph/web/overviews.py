@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -166,15 +167,15 @@ def kind_heading(kind: str) -> str:
 
 
 def of_kind(site: Site, kind: str) -> tuple[Table, ...]:
-    """Return all things of a kind, a table for each class."""
-    start = site.release.dataset.iri(f"id/{kind}/")
+    """Return all things of a kind, a table for each class: the largest first, but passages after their documents."""
+    start, passage = site.release.dataset.iri(f"id/{kind}/"), site.term("Passage")
     groups: dict[str, list[str]] = defaultdict(list)
     for iri in site.release.index.things:
         if iri.startswith(start):
             groups[views.main_class(site, iri)].append(iri)
     return tuple(
         views.table(site, iris, kind_class)
-        for kind_class, iris in sorted(groups.items(), key=lambda g: (-len(g[1]), g[0]))
+        for kind_class, iris in sorted(groups.items(), key=lambda g: (g[0] == passage, -len(g[1]), g[0]))
     )
 
 
@@ -492,10 +493,11 @@ def scheme(site: Site, iri: str) -> Scheme:
     index = site.release.index
     members = [s.subject.value for s in index.mentioning(iri) if s.predicate == _SKOS + "inScheme" and s.accepted]
     name = iri.removeprefix(site.release.dataset.iri("id/concept/"))
-    notation = _SKOS + "notation"
 
-    def order(concept: str) -> tuple[str, str]:
-        return next((str(v.value) for v in index.values(concept, notation)), "~"), concept
+    def order(concept: str) -> list[tuple[int, str]]:
+        notations = index.values(concept, _SKOS + "notation")
+        key = str(notations[0].value) if notations else f"~{concept}"
+        return [(int(part) if part.isdigit() else 0, part) for part in re.split(r"([0-9]+)", key)]  # 10 follows 9
 
     things = tuple(views.thing(site, concept) for concept in sorted(dict.fromkeys(members), key=order))
     return Scheme(views.thing(site, iri), name, things)
@@ -596,6 +598,7 @@ def search(site: Site, wanted: str, limit: int = 50) -> list[Hit]:
     hits = []
     for found in site.release.search.search(wanted, limit=limit, prefix=True):
         shown = views.term(site, ox.NamedNode(found.iri))
-        kind = site.release.index.label(views.main_class(site, found.iri))
+        kind = views.main_class(site, found.iri)
+        kind = views.property_label(site, kind) if kind else ""
         hits.append(Hit(shown, kind, found.score, found.name if found.name != shown.text else ""))
     return hits

@@ -21,6 +21,7 @@ _MONTHS = (
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 _INTEGERS = frozenset(_XSD + n for n in ("integer", "nonNegativeInteger", "positiveInteger", "int", "long", "short"))
+_NUMBERS = _INTEGERS | {_XSD + n for n in ("decimal", "double", "float")}
 _POINT = re.compile(r"POINT\s*\(\s*(-?[\d.]+)\s+(-?[\d.]+)\s*\)", re.IGNORECASE)
 _MAPPING = VOCABULARIES["sssom"] + "Mapping"
 
@@ -38,7 +39,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "Location": ("inPlace", "sector"),
     "Post": ("org:postIn", "org:role"),
     "Nation": ("iso3",),
-    "Passage": ("locator", "standing"),
+    "Passage": ("dcterms:isPartOf", "locator", "standing"),
     "SourceDocument": ("dcterms:publisher", "dcterms:issued", "reliability"),
     _MAPPING: (
         "sssom:subject_id", "sssom:predicate_id", "sssom:object_id", "sssom:object_label", "sssom:confidence",
@@ -50,7 +51,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 _UNNAMED = frozenset({"Tenure", "Contribution", "AllianceStatus", "LeadRole", "StrengthFigure", "Passage", _MAPPING})
 """Classes whose labels only repeat their columns."""
 
-_PLURALS = {"entry into force": "entries into force", "person": "people"}
+_PLURALS = {
+    "entry into force": "entries into force",
+    "period of time": "periods of time",
+    "person": "people",
+}
 _FIRST = ("skos:altLabel", "skos:prefLabel", "skos:definition", "dcterms:title", "dcterms:identifier")
 _HIDDEN = frozenset({RDFS_LABEL, VOCABULARIES["skos"] + "hiddenLabel"})
 """What is shown otherwise, or only to be searched by (SKOS 5.1: not otherwise visible)."""
@@ -61,6 +66,7 @@ _WORDS = {
     "skos:Concept": "concept",
     "skos:ConceptScheme": "code list",
     "skos:altLabel": "also called",
+    "skos:prefLabel": "preferred label",
     "skos:notation": "code",
     "skos:inScheme": "code list",
     "skos:topConceptOf": "top of the code list",
@@ -184,6 +190,12 @@ class Solutions:
     total: int
     verdict: bool | None = None
 
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Which columns hold numbers and nothing else."""
+        cells = [[row[n] for row in self.rows if row[n]] for n in range(len(self.columns))]
+        return tuple(bool(column) and all(cell.numeric for cell in column if cell) for column in cells)
+
 
 @dataclass(frozen=True)
 class Thing:
@@ -252,9 +264,15 @@ def _row(site: Site, triple: ox.Triple) -> tuple[Shown, Shown, Shown]:
 
 
 def name(site: Site, iri: str) -> str:
-    """Return what to call an IRI: its label; for a passage, its document's label; else a short form of itself."""
+    """Return what to call an IRI: its label; for a passage, its document's label; else a short form of itself.
+
+    What only disputed and rejected passages tell of is called by the label that they give it.
+    """
     index = site.release.index
     found = index.label(iri)
+    if not found:
+        labels = [s.object for s in index.about(iri) if s.predicate == RDFS_LABEL]
+        found = next((str(v.value) for v in _english(labels)), "")
     if found:
         return found
     for document in index.values(iri, _DCT + "isPartOf"):
@@ -467,8 +485,10 @@ def plural(label: str) -> str:
 
 
 def class_heading(site: Site, kind: str) -> str:
-    """Return the heading for things of a class."""
-    label = site.release.index.label(kind) or (property_label(site, kind) if kind else "thing")
+    """Return the heading for things of a class; what no accepted passage tells of has none."""
+    if not kind:
+        return "Disputed and rejected"
+    label = site.release.index.label(kind) or property_label(site, kind)
     return plural(label)[:1].upper() + plural(label)[1:]
 
 
@@ -495,7 +515,7 @@ def table(site: Site, iris: Iterable[str], kind: str, by: str = "", skip: str = 
         return (not when, when, -troops, name(site, subject).casefold())
 
     subjects.sort(key=order)
-    first = Column(site.release.index.label(kind) or "thing", kind)
+    first = Column(property_label(site, kind) if kind else "thing", kind)
     columns = [first] + [
         Column(property_label(site, p), p, all(c.numeric for s in subjects for c in cells[s][i]))
         for i, p in enumerate(used)
@@ -553,6 +573,5 @@ def _binding(site: Site, value: dict[str, str]) -> Shown:
         return Shown(str(value["value"]))
     kind = value.get("datatype")
     text = value["value"]
-    numeric = kind is not None and kind.startswith(_XSD) and text.replace(".", "", 1).lstrip("-").isdigit()
     title = site.short(kind) if kind else ""
-    return Shown(text, language=value.get("xml:lang", ""), numeric=numeric and "-" not in text[1:], title=title)
+    return Shown(text, language=value.get("xml:lang", ""), numeric=kind in _NUMBERS, title=title)

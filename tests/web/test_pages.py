@@ -198,6 +198,55 @@ def test_things_are_found_by_name_code_and_in_other_languages(server: httpx.Clie
     assert server.get("/search", params={"q": "x" * 5000}).status_code == 400
 
 
+def rows(page: str, table: int = 0) -> list[list[str]]:
+    """The cells of one table of a page as text, a list a row."""
+    bodies = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
+    cells = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in bodies[table].split("</tr>")]
+    return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in row] for row in cells if row]
+
+
+def test_passages_are_listed_with_their_documents_and_after_them(server: httpx.Client) -> None:
+    page = server.get("/browse/source", headers=HTML).text
+    assert page.index('id="source-documents"') < page.index('id="passages"')
+    passages = rows(page, 1)
+    assert len(passages) > 400
+    assert all(document and locator for document, locator, *_ in passages)
+    assert any(document.startswith("Resolute Support Mission (RSM)") for document, *_ in passages)
+
+
+def test_what_only_disputed_passages_tell_of_has_its_name(server: httpx.Client) -> None:
+    label = "Kenneth F. McKenzie Jr. as Commander, Resolute Support Mission"
+    page = server.get("/doc/tenure/commander-rsm--mckenzie-kenneth-f", headers=HTML).text
+    assert f"<h1>{label}</h1>" in page
+    listed = server.get("/browse/tenure", headers=HTML).text
+    assert [label] in rows(listed, 1)
+    assert '<h2 id="disputed-and-rejected">Disputed and rejected <span class="count">2</span></h2>' in listed
+
+
+def test_code_lists_are_in_the_order_of_their_numbers(server: httpx.Client) -> None:
+    page = server.get("/concepts/rank", headers=HTML).text
+    grades = [int(number) for number in re.findall(r'<h2 class="small"><a href="[^"]*/of-(\d+)">', page)]
+    assert grades == list(range(1, 11))
+
+
+def test_every_hit_says_what_it_is(server: httpx.Client) -> None:
+    found = server.get("/search", params={"q": "kabul"}, headers={"accept": "application/json"}).json()["results"]
+    kinds = {hit["label"]: hit["kind"] for hit in found}
+    assert kinds["Kabul"] == "place"
+    assert kinds["Kabul Multinational Brigade"] == "organization"
+
+
+def test_numbers_in_an_answer_are_aligned_by_column_and_years_are_no_numbers(server: httpx.Client) -> None:
+    page = server.get("/queries/strength-over-time", headers=HTML).text
+    numeric = set(re.findall(r'<th scope="col" class="number">(\w+)</th>', page))
+    assert numeric == {"troops", "nations"}
+    assert "<td>2015</td>" in re.sub(r"</?span[^>]*>", "", page)
+    ask = server.get("/sparql", params={"query": "SELECT ?x { VALUES ?x { 1.5 -2 3e0 } }"}, headers=HTML).text
+    assert ask.count('<td class="number">') == 3
+    mixed = server.get("/sparql", params={"query": 'SELECT ?x { VALUES ?x { 1 "one" UNDEF } }'}, headers=HTML).text
+    assert 'class="number"' not in mixed
+
+
 def test_the_server_says_how_it_is(server: httpx.Client) -> None:
     assert server.get("/health/live").text == "ok\n"
     ready = server.get("/health/ready")
