@@ -18,6 +18,8 @@ from rsm_graph.web.site import Site
 
 _RDFS, _OWL = VOCABULARIES["rdfs"], VOCABULARIES["owl"]
 _COLUMNS, _WIDTH, _GAP, _HEAD, _ROW, _FOOT, _SPACE = 4, 236, 64, 28, 18, 10, 22
+_LOOP = 26
+"""How far a line from a class to itself stands out, at the right of the last column too."""
 _FOOT_CHARACTERS = 38
 
 
@@ -47,7 +49,7 @@ def classes(site: Site) -> str:
         return ""
     columns = _settled(_columns(boxes))
     height = max(column[-1].y + column[-1].height for column in columns if column)
-    width = _COLUMNS * _WIDTH + (_COLUMNS - 1) * _GAP
+    width = _COLUMNS * _WIDTH + (_COLUMNS - 1) * _GAP + _LOOP
     by_iri = {box.iri: box for box in boxes}
     parts = [_line(box, row, by_iri) for box in boxes for row in range(len(box.rows))]
     parts += [part for box in boxes for part in _drawn(site, box)]
@@ -170,7 +172,7 @@ def _line(box: _Box, row: int, boxes: dict[str, _Box]) -> str:
     end = target.y + _HEAD / 2
     if target is box:
         x = box.x + _WIDTH
-        path = f"M{x} {y}C{x + 26} {y} {x + 26} {end} {x} {end}"
+        path = f"M{x} {y}C{x + _LOOP} {y} {x + _LOOP} {end} {x} {end}"
     elif target.x == box.x:
         x = box.x if box.x else box.x + _WIDTH
         bend = x - 34 if box.x else x + 34
