@@ -288,6 +288,7 @@ def _contents(dataset: Dataset, report: validation.Report) -> Iterator[tuple[str
         yield f"rsm-graph.{fmt.name}", formats.serialize(dataset.quads, fmt, names)
     store = ox.Store()
     store.extend(ox.Quad(*triple) for triple in dataset.default_triples)
+    store.extend(dataset.quads)
     for name, table in project.texts(TABLES, dataset.base_iri).items():
         answer = cast(ox.QuerySolutions, store.query(table.text))
         yield f"{name}.csv", cast(bytes, answer.serialize(format=ox.QueryResultsFormat.CSV))

@@ -115,8 +115,13 @@ def test_the_tables_fit_their_csvw_metadata(built: release.Release, name: str, k
         assert not column.get("required") or all(row[column["name"]] for row in rows), column
 
 
-def test_the_contributions_table_adds_up(built: release.Release) -> None:
-    rows = csv.DictReader(io.StringIO((built.folder / "contributions.csv").read_text(encoding="utf-8")))
+def test_the_contributions_table_adds_up_and_names_the_passage_of_each_figure(built: release.Release) -> None:
+    rows = list(csv.DictReader(io.StringIO((built.folder / "contributions.csv").read_text(encoding="utf-8"))))
+    troops_of = ox.NamedNode(built.dataset.iri("ontology#troops"))
+    for row in rows:
+        said = {(q.subject.value, q.predicate, q.object.value) for q in built.dataset.graphs[row["passage"]]}
+        assert (row["contribution"], troops_of, row["troops"]) in said
+        assert row["passage"] not in built.dataset.excluded_graphs
     troops = [int(row["troops"]) for row in rows if row["edition"].endswith("/rsm-2020-02")]
     assert (len(troops), sum(troops)) == (38, 16551)
 
