@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from html import escape
 from typing import Any
 
@@ -41,6 +41,19 @@ class Tenure:
     latest_start: str
     earliest_end: str
     latest_end: str
+
+    @property
+    def bounds(self) -> tuple[date | None, date | None, date | None, date | None]:
+        """The bounds as dates, in the order of the fields."""
+        return _day(self.earliest_start), _day(self.latest_start), _day(self.earliest_end), _day(self.latest_end)
+
+    @property
+    def drawn(self) -> tuple[date, date]:
+        """The first and the last day that sources allow; where one is open, the days between which it is attested."""
+        earliest_start, latest_start, earliest_end, latest_end = self.bounds
+        attested = sorted(day for day in (latest_start, earliest_end) if day) or sorted(filter(None, self.bounds))
+        last = latest_end or attested[-1]
+        return min(earliest_start or attested[0], last), last
 
 
 @dataclass(frozen=True)
@@ -145,10 +158,8 @@ def _figures(site: Site) -> Iterator[Figure]:
 
 def draw(site: Site, chronicle: Chronicle) -> str:
     """Return the timeline as an SVG element: strength above, then events, then a row a post."""
-    days = [_day(t.earliest_start or t.latest_start) for t in chronicle.tenures]
-    days += [_day(t.latest_end or t.earliest_end) for t in chronicle.tenures]
-    days += [_day(f.day) for f in chronicle.figures]
-    known = [day for day in days if day]
+    known = [day for t in chronicle.tenures for day in t.drawn]
+    known += [date.fromisoformat(f.day) for f in chronicle.figures]
     if not known:
         return ""
     begun = site.release.index.values(overviews.main_mission(site), site.term("startDate"))
@@ -162,7 +173,7 @@ def draw(site: Site, chronicle: Chronicle) -> str:
         share = (min(max(day, first), last) - first).days / span
         return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
 
-    shown = [t for t in chronicle.tenures if (t.latest_end or t.earliest_end) >= str(first)]
+    shown = [t for t in chronicle.tenures if t.drawn[1] >= first]
     posts = [post for post in chronicle.posts if any(t.post == post[0] for t in shown)]
     top = 26 + _STRENGTH
     events_at = top + 30
@@ -236,15 +247,11 @@ def _strength(site: Site, figures: tuple[Figure, ...], x: Any, top: int) -> Iter
 
 def _bar(site: Site, tenure: Tenure, x: Any, y: float) -> Iterator[str]:
     """Yield a tenure's bar: solid where it surely runs, pale where it may."""
-    bounds = [tenure.earliest_start, tenure.latest_start, tenure.earliest_end, tenure.latest_end]
-    days = [_day(text) if text else None for text in bounds]
-    known = [day for day in days if day]
-    begin, end = days[0] or days[1] or known[0], days[3] or days[2] or known[-1]
-    sure = (days[1], days[2]) if days[1] and days[2] and days[1] <= days[2] else None
-    words = " to ".join(views.date(str(day)) for day in (begin, end))
-    title = f"{tenure.holder}, {words}" + ("" if sure == (begin, end) else " at most")
+    _, latest_start, earliest_end, _ = tenure.bounds
+    sure = (latest_start, earliest_end) if latest_start and earliest_end and latest_start <= earliest_end else None
+    begin, end = tenure.drawn
     left, right = x(begin), max(x(end), x(begin) + 3)
-    title = escape(title)
+    title = escape(f"{tenure.holder}, {_words(tenure)}")
     yield f'<a href="{escape(site.address(tenure.iri))}" aria-label="{title}"><title>{title}</title>'
     yield f'<rect class="may" x="{left}" y="{y + 4}" width="{right - left:.1f}" height="{_ROW - 8}" rx="3"/>'
     if sure:
@@ -254,3 +261,34 @@ def _bar(site: Site, tenure: Tenure, x: Any, y: float) -> Iterator[str]:
     if sure and len(surname) * _LETTER + 8 < x(sure[1]) - x(sure[0]):
         yield f'<text class="on" x="{x(sure[0]) + 5}" y="{y + 16.5}">{escape(surname)}</text>'
     yield "</a>"
+
+
+def _words(tenure: Tenure) -> str:
+    """Return when a tenure ran, as exactly as its bounds tell and no more so."""
+    earliest_start, latest_start, earliest_end, latest_end = tenure.bounds
+    words = []
+    if earliest_start and latest_start:
+        words.append(f"from {_when(earliest_start, latest_start)}")
+    if latest_start and earliest_end:
+        inside = latest_start < earliest_end
+        if not earliest_start and not latest_end and not inside:
+            words.append(f"attested {_when(earliest_end, latest_start)}")
+        if not earliest_start and inside:
+            words.append(f"at least from {views.date(str(latest_start))}")
+        if not latest_end and inside:
+            words.append(f"at least until {views.date(str(earliest_end))}")
+    if earliest_end and latest_end:
+        words.append(f"until {_when(earliest_end, latest_end)}")
+    return " ".join(words)
+
+
+def _when(first: date, last: date) -> str:
+    """Return a stretch of days as one would date it: a day, a month or a year, else its two ends."""
+    if first == last:
+        return views.date(str(first))
+    if first.day == 1 and (last + timedelta(days=1)).day == 1:
+        if (first.year, first.month) == (last.year, last.month):
+            return views.date(f"{first:%Y-%m}")
+        if (first.year, first.month, last.month) == (last.year, 1, 12):
+            return str(first.year)
+    return f"between {views.date(str(first))} and {views.date(str(last))}"

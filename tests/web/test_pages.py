@@ -189,6 +189,27 @@ def test_the_map_and_the_timeline_are_drawn_with_links(server: httpx.Client) -> 
     assert "Nicholson" in timeline
 
 
+def test_the_timeline_shows_every_tenure_for_as_long_as_sources_allow_and_no_longer(server: httpx.Client) -> None:
+    page = server.get("/timeline", headers=HTML).text
+    titles = re.findall(r'href="/doc/tenure/[^"]*" aria-label="([^"]*)"', page)
+    for title in (
+        "John W. Nicholson Jr., from 2 March 2016 until 2 September 2018",
+        "Thorsten Poschwatta, attested 2021",
+        "Hans-Lothar Domröse, attested 28 December 2014",
+    ):
+        assert title in titles
+    drawn = set(re.findall(r'href="/doc/tenure/([^"]*)" aria-label', page))
+    tenures = server.get("/timeline.json").json()["tenures"]
+    late = {t["iri"].rpartition("/")[2] for t in tenures
+            if max(t["earliest_start"], t["latest_start"], t["earliest_end"], t["latest_end"]) >= "2014"}  # fmt: skip
+    assert drawn == late
+    (poschwatta,) = re.findall(r'aria-label="Thorsten Poschwatta[^>]*>(.*?)</a>', page)
+    assert "sure" not in poschwatta, "nobody says on which day of the year he held the post"
+    (year,) = re.findall(r'd="M([0-9.]+) 18V\d+"/><text class="soft" x="[0-9.]+" y="14">2021<', page)
+    (left,) = re.findall(r'class="may" x="([0-9.]+)"', poschwatta)
+    assert float(left) == float(year)
+
+
 def test_things_are_found_by_name_code_and_in_other_languages(server: httpx.Client) -> None:
     for wanted in ("Germany", "germany", "Allemagne", "DEU", "Germ"):
         results = server.get("/search", params={"q": wanted}, headers={"accept": "application/json"}).json()["results"]
