@@ -281,10 +281,10 @@ def link_check(
         outcome = check.check(ours, rows, remote, datetime.now(UTC).date(), _step)
     check.write(outcome, out or mappings.with_name(sssom.CHECKED))
     for one in outcome.checks:
-        if one.state != check.CONFIRMED:
+        if one.state != sssom.CONFIRMED:
             print(f"{one.state}  {one.subject_id} {one.predicate_id} {one.object_id}: {one.findings}")
     print(outcome.summary())
-    raise typer.Exit(0 if outcome.counts[check.CONFIRMED] == len(outcome.checks) else 1)
+    raise typer.Exit(0 if outcome.counts[sssom.CONFIRMED] == len(outcome.checks) else 1)
 
 
 @link.command("suggest")

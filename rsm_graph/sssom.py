@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -57,22 +57,8 @@ _SHAPES_OF_OBJECTS = {
 }
 """How the objects of well-known targets look; the commonest faults are the page's address and the property's number."""
 
-
-CHECKS = (
-    "subject_id",
-    "predicate_id",
-    "object_id",
-    "state",
-    "findings",
-    "object_label",
-    "object_description",
-    "revision",
-    "modified",
-    "checked_on",
-)
-"""Columns of the file beside the mapping set in which ``rsm-graph link check`` writes what it saw."""
-
-STATES = ("confirmed", "contradicted", "unreachable")
+CONFIRMED, CONTRADICTED, UNREACHABLE = STATES = ("confirmed", "contradicted", "unreachable")
+"""The three states of a link: it leads to the thing meant; something speaks against it; nobody could tell."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +80,10 @@ class Check:
     def link(self) -> tuple[str, str, str]:
         """The row of the mapping set that was checked: subject, predicate and object as written there."""
         return self.subject_id, self.predicate_id, self.object_id
+
+
+CHECKS = tuple(column.name for column in fields(Check))
+"""Columns of the file beside the mapping set in which ``rsm-graph link check`` writes what it saw."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +139,7 @@ def read_checks(path: Path) -> tuple[Check, ...]:
     if not rows or tuple(rows[0]) != CHECKS:
         raise InputError(f"{path}: its columns are not {', '.join(CHECKS)}.", "Run `rsm-graph link check` again.")
     for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(CHECKS) or row[3] not in STATES:
+        if len(row) != len(CHECKS) or Check(*row).state not in STATES:
             raise InputError(f"{path}:{number}: no row of a check.", "Run `rsm-graph link check` again.")
     return tuple(Check(*row) for row in rows[1:])
 
@@ -197,7 +187,7 @@ def _description(mapping: Mapping, base_iri: str, check: Check | None) -> Iterat
 
 def _seen(node: ox.NamedNode, check: Check | None, rsm: str) -> Iterator[ox.Triple]:
     """Return the state of a link: unchecked until somebody has looked, and reached the other side."""
-    looked = check if check and check.state in ("confirmed", "contradicted") else None
+    looked = check if check and check.state in (CONFIRMED, CONTRADICTED) else None
     yield ox.Triple(node, ox.NamedNode(rsm + "linkState"), ox.Literal(looked.state if looked else "unchecked"))
     if looked:
         schema = VOCABULARIES["schema"]

@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date
 from pathlib import Path
 
@@ -15,10 +15,7 @@ from rsm_graph.links import files
 from rsm_graph.links.ours import Evidence, Ours
 from rsm_graph.links.wikidata import Item, Wikidata
 from rsm_graph.namespaces import VOCABULARIES
-from rsm_graph.sssom import CHECKS, Check, Mapping, read_checks
-
-CONFIRMED, CONTRADICTED, UNREACHABLE = "confirmed", "contradicted", "unreachable"
-"""The three states of a link: it leads to the thing meant; something speaks against it; nobody could tell."""
+from rsm_graph.sssom import CHECKS, CONFIRMED, CONTRADICTED, UNREACHABLE, Check, Mapping, read_checks
 
 Progress = Callable[[int, int, str], None]
 
@@ -111,5 +108,5 @@ def write(outcome: Outcome, path: Path) -> None:
     writer.writerow(CHECKS)
     for one in outcome.checks:
         kept = earlier.get(one.link, one) if one.state == UNREACHABLE else one
-        writer.writerow([" ".join(getattr(kept, column).split()) for column in CHECKS])
+        writer.writerow([" ".join(cell.split()) for cell in astuple(kept)])
     files.replace(path, out.getvalue(), read_checks)
