@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -16,6 +17,9 @@ from rsm_graph.reconcile.matching import Candidate, Question, candidates
 
 ADDED = ("iri", "wikidata", "score", "reason")
 """The columns that are added to a file; where it has one of that name, ``rsm_`` stands before ours."""
+
+_TOGETHER = 1000
+"""Rows that are looked up together; within them, what occurs twice is looked up once."""
 
 _REASONS = {
     "label": "name",
@@ -104,7 +108,7 @@ def reconcile_file(catalogue: Catalogue, path: Path, column: str, out: TextIO, t
         place = header.index(column)
         writer.writerow([*header, *(f"rsm_{added}" if added in header else added for added in ADDED)])
         rows, matched, none = 0, 0, 0
-        for chunk in _chunks(reader):
+        while chunk := list(islice(reader, _TOGETHER)):
             texts = [row[place] if place < len(row) else "" for row in chunk]
             for row, found in zip(chunk, look_up(catalogue, texts, types), strict=True):
                 if len(row) > len(header):
@@ -121,14 +125,3 @@ def reconcile_file(catalogue: Catalogue, path: Path, column: str, out: TextIO, t
             f"{path}: not CSV near line {reader.line_num} ({error}).", "Save it as CSV (UTF-8)."
         ) from error
     return Tally(rows, matched, rows - matched - none, none)
-
-
-def _chunks(rows: Iterator[list[str]], size: int = 1000) -> Iterator[list[list[str]]]:
-    chunk: list[list[str]] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
