@@ -11,7 +11,7 @@ from typing import cast
 import pyoxigraph as ox
 
 from rsm_graph.dataset import Dataset, order
-from rsm_graph.namespaces import RDF_TYPE, RDFS_LABEL
+from rsm_graph.namespaces import RDF_TYPE, RDFS_LABEL, VOCABULARIES
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
 
@@ -93,7 +93,7 @@ class Index:
         found = [*self._quads(iri), *self.dataset.graphs.get(iri, ())]
         passages = {quad.graph_name.value for quad in found} | {iri}
         described = [quad for passage in passages for quad in self._by_subject.get(passage, ())]
-        part_of = "http://purl.org/dc/terms/isPartOf"
+        part_of = VOCABULARIES["dcterms"] + "isPartOf"
         documents = {quad.object.value for quad in described if quad.predicate.value == part_of}
         described += [quad for document in documents for quad in self._by_subject.get(document, ())]
         return tuple(sorted({*found, *described}, key=lambda quad: (str(quad.graph_name), *order(quad))))

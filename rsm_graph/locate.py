@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urljoin
 
+from rsm_graph.namespaces import RDF_TYPE
+
 _PREFIX = re.compile(r"^\s*@?prefix\s+([\w.-]*):\s*<([^>]*)>", re.IGNORECASE)
 _BASE = re.compile(r"^\s*@?base\s+<([^>]*)>", re.IGNORECASE)
 _NAME = r"(<[^<>\s]*>|[\w.-]*:(?:[\w-]|\\.|%\w\w|[.:](?=[\w-]))*)"
@@ -99,5 +101,5 @@ def _index(path: Path) -> tuple[Mapping[str, list[_Entry]], Mapping[tuple[str, s
             mentions.setdefault((graph, expand(token[1])), number)
         ended = _END.search(line) is not None if line.strip() else ended
         if re.search(r"\sa\s", line):
-            names.setdefault("http://www.w3.org/1999/02/22-rdf-syntax-ns#type", number)
+            names.setdefault(RDF_TYPE, number)
     return subjects, mentions, blocks

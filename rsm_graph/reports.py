@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pyoxigraph as ox
 
 from rsm_graph import __version__, formats
-from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES, prefixes, shorten
+from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES, XSD, prefixes, shorten
 from rsm_graph.shapes import ARROW, SEVERITIES, Constraint, Severity
 
 FORMATS = ("text", "json", "turtle", "sarif")
@@ -194,7 +194,7 @@ class Report:
         A result whose path is more than a property has no ``sh:resultPath``: SHACL lets it be left out.
         """
         report: ox.NamedNode | ox.BlankNode = ox.NamedNode(iri) if iri else ox.BlankNode("report")
-        boolean = ox.NamedNode(VOCABULARIES["xsd"] + "boolean")
+        boolean = ox.NamedNode(XSD + "boolean")
         is_a = ox.NamedNode(RDF_TYPE)
 
         def sh(name: str) -> ox.NamedNode:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rsm_graph.describe import Index
 from rsm_graph.links.wikidata import Date, Item, Point, Wikidata
-from rsm_graph.namespaces import VOCABULARIES
+from rsm_graph.namespaces import RDFS_LABEL, VOCABULARIES
 from rsm_graph.search import Search, fold, similarity
 from rsm_graph.sssom import Mapping as Row
 
@@ -87,7 +87,7 @@ class Ours:
         kind = iri.removeprefix(self.index.dataset.iri("id/")).partition("/")[0] if "/id/" in iri else "term"
         classes = frozenset(t.removeprefix(self._rsm) for t in self.index.types(iri))
         names = {name for name in self._search.names_of(iri) if not name.startswith(("http://", "https://"))}
-        labels = {str(v.value) for v in self.index.values(iri, VOCABULARIES["rdfs"] + "label")}
+        labels = {str(v.value) for v in self.index.values(iri, RDFS_LABEL)}
         identifiers = {
             name: frozenset(self._literals(iri, prop))
             for name, prop in (("iso2", "iso2"), ("iso3", "iso3"), ("m49", "m49"), ("icao", "icaoCode"))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from rsm_graph import __version__
 from rsm_graph.errors import InputError
+from rsm_graph.namespaces import VOCABULARIES
 from rsm_graph.reconcile.catalogue import WIKIDATA_SERVICE, Catalogue, Property, Type
 from rsm_graph.reconcile.matching import NAMED, STRICTNESS, Candidate, Question, candidates
 from rsm_graph.search import fold
@@ -312,7 +313,7 @@ def _meta(catalogue: Catalogue, wanted: Property) -> dict[str, Any]:
     if wanted.id == "wikidata":
         meta["service"] = WIKIDATA_SERVICE
     elif wanted.path:
-        ranges = catalogue.index.values(wanted.path[-1].predicate, "http://www.w3.org/2000/01/rdf-schema#range")
+        ranges = catalogue.index.values(wanted.path[-1].predicate, VOCABULARIES["rdfs"] + "range")
         known = [t for t in catalogue.types.values() if t.iri in [v.value for v in ranges]]
         if known and not wanted.path[-1].inverse:
             meta["type"] = {"id": known[0].id, "name": known[0].name}

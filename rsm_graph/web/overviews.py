@@ -12,7 +12,7 @@ import pyoxigraph as ox
 
 from rsm_graph import catalog, project
 from rsm_graph.errors import InputError
-from rsm_graph.namespaces import KINDS, RDF_TYPE, VOCABULARIES
+from rsm_graph.namespaces import KINDS, RDF_TYPE, RDFS_LABEL, VOCABULARIES
 from rsm_graph.release import Distribution
 from rsm_graph.shapes import Constraint
 from rsm_graph.web import views
@@ -188,7 +188,7 @@ def instances(site: Site, local: str) -> list[str]:
         for statement in index.mentioning(current):
             if not statement.accepted or not isinstance(statement.subject, ox.NamedNode):
                 continue
-            if statement.predicate == VOCABULARIES["rdf"] + "type":
+            if statement.predicate == RDF_TYPE:
                 found.add(statement.subject.value)
             elif statement.predicate == _RDFS + "subClassOf":
                 pending.append(statement.subject.value)
@@ -372,7 +372,7 @@ def _english(site: Site, iri: str, predicate: str) -> str:
 
 def _term(site: Site, iri: str) -> Term:
     index = site.release.index
-    labels = sorted(index.values(iri, _RDFS + "label"), key=lambda v: getattr(v, "language", "") != "en")
+    labels = sorted(index.values(iri, RDFS_LABEL), key=lambda v: getattr(v, "language", "") != "en")
     facts = []
     for heading, predicate in (
         ("subclass of", _RDFS + "subClassOf"),
@@ -396,7 +396,7 @@ def _term(site: Site, iri: str) -> Term:
             facts.append((heading, values))
     if _OWL + "FunctionalProperty" in index.types(iri):
         facts.append(("at most one value", (Shown("yes"),)))
-    of_type = [s for s in index.mentioning(iri) if s.predicate == VOCABULARIES["rdf"] + "type" and s.accepted]
+    of_type = [s for s in index.mentioning(iri) if s.predicate == RDF_TYPE and s.accepted]
     statements = site.statements_by_predicate.get(iri, ())
     examples: list[tuple[Shown, ...]] = [(views.term(site, s.subject),) for s in of_type[:2]]
     for triple in statements[:1]:
