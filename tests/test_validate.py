@@ -245,7 +245,7 @@ def test_a_large_faulty_file_ends_in_bounded_memory_with_progress(tmp_path: Path
     assert len(report["results"]) < 20_000
     said = (tmp_path / "log").read_text()
     assert said
-    assert all(re.fullmatch(r"rsm-graph: [\w, .:/-]+", line) for line in said.splitlines()), said
+    assert all(re.fullmatch(r"rsm-graph: [\w, .:/'-]+", line) for line in said.splitlines()), said
 
 
 def judged(dataset: Dataset, shapes: Shapes, say: Callable[[str], None]) -> None:
