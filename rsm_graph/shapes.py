@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,18 +28,17 @@ import pyoxigraph as ox
 from rsm_graph import formats, locate, project, wellformed
 from rsm_graph.errors import InputError
 from rsm_graph.namespaces import DEFAULT_BASE, RDF_TYPE, RDFS_LABEL, VOCABULARIES
+from rsm_graph.shape_graph import SH, SHAPE_LINKS, Graph, path_text
 
 Kind = OneOf["core", "sparql", "dataset"]
 Severity = OneOf["violation", "warning", "info"]
 
-SH = VOCABULARIES["sh"]
 SEVERITIES: tuple[Severity, ...] = ("violation", "warning", "info")
 ARROW = " → "
 """Parts a message: before it what is wrong, after it what to do."""
 
-_RDF = VOCABULARIES["rdf"]
 _RDFS = VOCABULARIES["rdfs"]
-_SUBCLASSES = f"<{_RDF}type>/<{_RDFS}subClassOf>*"
+_SUBCLASSES = f"<{RDF_TYPE}>/<{_RDFS}subClassOf>*"
 _TARGETS = {
     "targetClass": f"?node {_SUBCLASSES} {{0}}",
     "targetSubjectsOf": "?node {0} ?any",
@@ -52,9 +50,6 @@ TARGETS = frozenset(SH + name for name in (*_TARGETS, "targetNode", "target"))
 
 _FORBIDDEN = re.compile(r"\b(MINUS|VALUES|SERVICE)\b|[?$](shapesGraph|currentShape)\b", re.IGNORECASE)
 _SHAPES = ("NodeShape", "PropertyShape")
-_LISTS = ("and", "or", "xone")
-_SHAPE_LINKS = frozenset(SH + name for name in ("property", "node", "not", "qualifiedValueShape", *_LISTS))
-"""Properties that lead from a shape into a shape inside it (SHACL 2.1); a result inside belongs to the outer one."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +130,7 @@ class Shapes:
         """
         checks = {c.iri for c in self.constraints.values() if c.kind == "dataset"}
         own = [t for t in self.topics[topic] if getattr(t.subject, "value", "") not in checks]
-        referred = {t.object for t in own if t.predicate.value in _SHAPE_LINKS and isinstance(t.object, ox.NamedNode)}
+        referred = {t.object for t in own if t.predicate.value in SHAPE_LINKS and isinstance(t.object, ox.NamedNode)}
         elsewhere = (t for shape in sorted(referred, key=str) for t in self.graph.closure(shape))
         severities = self._inherited(dict.fromkeys(t.subject for t in own))
         return tuple(dict.fromkeys((*self.declarations, *own, *elsewhere, *severities)))
@@ -153,10 +148,11 @@ class Shapes:
                         yield ox.Triple(node, severity, cast(ox.NamedNode, stated))
 
     def _properties(self, shape: object) -> Iterator[ox.BlankNode]:
-        for node in self.graph.objects(shape, SH + "property"):
+        found = list(self.graph.objects(shape, SH + "property"))
+        for node in found:
             if isinstance(node, ox.BlankNode):
                 yield node
-                yield from self._properties(node)
+                found += [inner for inner in self.graph.objects(node, SH + "property") if inner not in found]
 
     def only(self, constraints: Iterable[str]) -> Shapes:
         """Return the shapes with these constraints (IRIs) alone, and what they are made of."""
@@ -302,63 +298,6 @@ def target_queries(constraint: Constraint) -> Iterator[str]:
         yield f"VALUES ?node {{ {term} }}" if kind == "targetNode" else _TARGETS[kind].format(term)
 
 
-class Graph:
-    """Triples by subject and predicate."""
-
-    def __init__(self, triples: Iterable[ox.Triple]) -> None:
-        self._objects: dict[tuple[object, str], list[object]] = defaultdict(list)
-        self._by_subject: dict[object, list[ox.Triple]] = defaultdict(list)
-        for triple in triples:
-            self._objects[triple.subject, triple.predicate.value].append(triple.object)
-            self._by_subject[triple.subject].append(triple)
-
-    def subjects(self) -> Iterable[object]:
-        return list(self._by_subject)
-
-    def objects(self, subject: object, predicate: str) -> list[object]:
-        return self._objects.get((subject, predicate), [])
-
-    def triples(self, subject: object) -> list[ox.Triple]:
-        return self._by_subject.get(subject, [])
-
-    def text(self, subject: object, predicate: str) -> str:
-        """Return one value as text: the English one of several, the empty string where there is none."""
-        values = self.objects(subject, predicate)
-        english = [v for v in values if getattr(v, "language", None) == "en"]
-        return str(getattr((english or values)[0], "value", "")) if values else ""
-
-    def closure(self, node: object) -> tuple[ox.Triple, ...]:
-        """Return the triples of a shape, of the blank nodes it is made of, and of the named shapes it refers to."""
-        found: dict[ox.Triple, None] = {}
-        waiting, seen = [node], {node}
-        while waiting:
-            for triple in self.triples(waiting.pop()):
-                found[triple] = None
-                inner = isinstance(triple.object, ox.BlankNode) or triple.predicate.value in _SHAPE_LINKS
-                if inner and triple.object not in seen:
-                    seen.add(triple.object)
-                    waiting.append(triple.object)
-        return tuple(found)
-
-    def members(self, head: object) -> Iterator[object]:
-        """Yield the members of an RDF collection."""
-        while self.objects(head, _RDF + "first"):
-            yield self.objects(head, _RDF + "first")[0]
-            head = (self.objects(head, _RDF + "rest") or [None])[0]
-
-    def inside(self, shape: object) -> Iterator[object]:
-        """Yield the shapes inside a shape, at any depth, and its SPARQL constraints; not those that have a name."""
-        for triple in self.triples(shape):
-            link = triple.predicate.value
-            if link not in _SHAPE_LINKS and link != SH + "sparql":
-                continue
-            inner = list(self.members(triple.object)) if link in {SH + name for name in _LISTS} else [triple.object]
-            for node in inner:
-                if isinstance(node, ox.BlankNode):
-                    yield node
-                    yield from self.inside(node)
-
-
 def _constraints(topic: str, graph: Graph, base_iri: str) -> Iterator[Constraint]:
     check = ox.NamedNode(f"{base_iri}shapes#DatasetCheck")
     for node in graph.subjects():
@@ -394,24 +333,3 @@ def _constraints(topic: str, graph: Graph, base_iri: str) -> Iterator[Constraint
 def severity_of(iri: str) -> Severity:
     """Return the severity that an IRI or its last part names; one of somebody's own counts as a violation."""
     return next((severity for severity in SEVERITIES if severity == iri.removeprefix(SH).lower()), "violation")
-
-
-def path_text(graph: Graph, paths: list[object]) -> str:
-    """Return a SHACL property path (SHACL 2.3.1) in the syntax of SPARQL; empty for a node shape."""
-    return _path(graph, paths[0]) if paths else ""
-
-
-def _path(graph: Graph, node: object) -> str:
-    if isinstance(node, ox.NamedNode):
-        return str(node)
-    for name, form in (
-        ("inversePath", "^{}"),
-        ("zeroOrMorePath", "{}*"),
-        ("oneOrMorePath", "{}+"),
-        ("zeroOrOnePath", "{}?"),
-    ):
-        for inner in graph.objects(node, SH + name):
-            return form.format(_path(graph, inner))
-    for inner in graph.objects(node, SH + "alternativePath"):
-        return "(" + "|".join(_path(graph, part) for part in graph.members(inner)) + ")"
-    return "(" + "/".join(_path(graph, part) for part in graph.members(node)) + ")"

@@ -22,6 +22,7 @@ LAYERS = {
         "reference",
         "reports",
         "search",
+        "shape_graph",
         "shapes",
         "locate",
         "validation",

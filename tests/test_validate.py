@@ -48,6 +48,7 @@ SHAPES = """\
 @prefix sh: <http://www.w3.org/ns/shacl#> .
 @prefix ex: <http://example.org/> .
 @prefix rsm: <https://w3id.org/rsm-graph/ontology#> .
+@prefix rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> .
 @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
 
 """
@@ -149,8 +150,8 @@ def test_a_line_is_found_behind_long_strings_and_comments(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        ("ex:S a sh:NodeShape ; sh:targetClass rsm:Nation\n  sh:property [ .", "bad.ttl:7:"),
-        ("ex:S a sh:NodeShape ; sh:targetClass rsm:Nation ; sh:property [ sh:minCount 1 ] .", "bad.ttl:6, S: "),
+        ("ex:S a sh:NodeShape ; sh:targetClass rsm:Nation\n  sh:property [ .", "bad.ttl:8:"),
+        ("ex:S a sh:NodeShape ; sh:targetClass rsm:Nation ; sh:property [ sh:minCount 1 ] .", "bad.ttl:7, S: "),
         ("ex:S a sh:NodeShape ; sh:targetClass rsm:Nation ; sh:nodeKind sh:Irri .", "its sh:nodeKind is not well-form"),
         (
             'ex:S a sh:NodeShape ; sh:targetClass rsm:Nation ; sh:property [ sh:path rsm:iso2 ; sh:minCount "x" ] .',
@@ -163,12 +164,26 @@ def test_a_line_is_found_behind_long_strings_and_comments(tmp_path: Path) -> Non
         ('ex:S a sh:NodeShape ; sh:targetClass rsm:Nation ; sh:sparql [ sh:message "x" ] .', "has no sh:select"),
         (
             "ex:S a sh:NodeShape ; sh:targetClass rsm:Nation ; sh:property [ sh:path rsm:iso2 ; sh:node ex:S ] .",
-            "bad.ttl:6, S: the shapes cannot be used: it refers to itself",
+            "bad.ttl:7, S: the shapes cannot be used: it refers to itself",
+        ),
+        (
+            "ex:S a sh:NodeShape ; sh:targetClass rsm:Nation ; sh:property _:p .\n"
+            "_:p sh:path rsm:iso2 ; sh:property _:p .",
+            "bad.ttl:7, S: the shapes cannot be used: it refers to itself",
+        ),
+        (
+            "ex:S a sh:PropertyShape ; sh:targetClass rsm:Nation ; sh:path _:p .\n_:p sh:inversePath _:p .",
+            "a path or a list in them leads back to itself",
+        ),
+        (
+            "ex:S a sh:PropertyShape ; sh:targetClass rsm:Nation ; sh:path _:p .\n"
+            "_:p rdf:first rsm:iso2 ; rdf:rest _:p .",
+            "a path or a list in them leads back to itself",
         ),
         ("ex:S a sh:NodeShape ; sh:targetClass rsm:Nation ; sh:node ex:Nowhere .", "Nowhere>, which is nowhere"),
         (
             "ex:S a sh:NodeShape ; sh:targetClass rsm:Nation ; sh:property [ sh:path rsm:iso2 ; sh:minCuont 9 ] .",
-            "bad.ttl:6, S: the shapes cannot be used: sh:minCuont is no term of SHACL",
+            "bad.ttl:7, S: the shapes cannot be used: sh:minCuont is no term of SHACL",
         ),
         (
             'ex:S a sh:NodeShape ; sh:targetClass rsm:Nation ; sh:property [ sh:path rsm:iso2 ; sh:pattern "(" ] .',

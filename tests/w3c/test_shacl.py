@@ -15,7 +15,7 @@ import pytest
 import shacl
 
 from rsm_graph.reference import Judge
-from rsm_graph.shapes import SH, Graph, path_text
+from rsm_graph.shape_graph import SH, Graph, path_text
 
 MF = "http://www.w3.org/2001/sw/DataAccess/tests/test-manifest#"
 SHT = "http://www.w3.org/ns/shacl-test#"
