@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import date
 from pathlib import Path
@@ -13,11 +13,9 @@ from pathlib import Path
 from rsm_graph.errors import RemoteError
 from rsm_graph.links import files
 from rsm_graph.links.ours import Evidence, Ours
-from rsm_graph.links.wikidata import Item, Wikidata
+from rsm_graph.links.wikidata import Item, Progress, Wikidata
 from rsm_graph.namespaces import VOCABULARIES
 from rsm_graph.sssom import CHECKS, CONFIRMED, CONTRADICTED, UNREACHABLE, Check, Mapping, read_checks
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Only statements that stand in a passage whose document has an address are given:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyoxigraph as ox
@@ -14,7 +14,7 @@ import pyoxigraph as ox
 from rsm_graph.describe import Statement
 from rsm_graph.errors import RemoteError
 from rsm_graph.links.ours import Ours
-from rsm_graph.links.wikidata import Date, Item, Wikidata
+from rsm_graph.links.wikidata import Date, Item, Progress, Wikidata
 from rsm_graph.namespaces import VOCABULARIES
 
 _REFERENCE = "S854"
@@ -48,9 +48,6 @@ class Left:
 
     item: str
     reason: str
-
-
-Progress = Callable[[int, int, str], None]
 
 
 def export(

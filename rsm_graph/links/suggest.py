@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rsm_graph.errors import RemoteError
 from rsm_graph.links.ours import Evidence, Ours, Thing
-from rsm_graph.links.wikidata import Item, Wikidata
+from rsm_graph.links.wikidata import Item, Progress, Wikidata
 
 KINDS = ("mission", "command", "nation", "organization", "person", "place", "legal", "event")
 """Kinds of things for which items are looked for: those that a Wikidata item can be about."""
@@ -42,9 +42,6 @@ class Failure:
     subject: str
     label: str
     reason: str
-
-
-Progress = Callable[[int, int, str], None]
 
 
 def without_link(ours: Ours, kinds: Iterable[str] = KINDS) -> list[str]:

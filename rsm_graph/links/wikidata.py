@@ -22,6 +22,9 @@ from rsm_graph.errors import RemoteError
 
 ITEM = re.compile(r"Q[1-9][0-9]{0,11}")
 
+Progress = Callable[[int, int, str], None]
+"""Is told, before each link or thing, its number, how many there are, and what it is."""
+
 TRIES = 4
 REDIRECTS = 5
 BYTES = 32 * 2**20
