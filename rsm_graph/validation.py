@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal as OneOf
 
@@ -322,8 +322,6 @@ def _key(dataset: Dataset, shapes: Shapes) -> str:
 
 
 def _version(distribution: str) -> str:
-    from importlib.metadata import PackageNotFoundError
-
     try:
         return version(distribution)
     except PackageNotFoundError:  # run from a checkout that was never installed
