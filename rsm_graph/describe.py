@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from rsm_graph.namespaces import RDF_TYPE, RDFS_LABEL, VOCABULARIES
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
 
+_POINT = re.compile(r"POINT\s*\(\s*(-?\d+(?:\.\d+)?)\s+(-?\d+(?:\.\d+)?)\s*\)", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -25,6 +28,12 @@ class Statement:
     object: Term
     graphs: tuple[str, ...]
     accepted: bool
+
+
+def point(wkt: str) -> tuple[float, float] | None:
+    """Return longitude and latitude of a point in WKT, which GeoSPARQL takes in this order; else nothing."""
+    found = _POINT.search(wkt)
+    return (float(found[1]), float(found[2])) if found else None
 
 
 class Index:

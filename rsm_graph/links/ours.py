@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from rsm_graph.describe import Index
+from rsm_graph.describe import Index, point
 from rsm_graph.links.wikidata import Date, Item, Point, Wikidata
 from rsm_graph.namespaces import RDFS_LABEL, VOCABULARIES
 from rsm_graph.search import Search, fold, similarity
@@ -191,9 +190,8 @@ class Ours:
         found = []
         for geometry in self.index.values(iri, geo + "hasDefaultGeometry"):
             for wkt in self.index.values(str(geometry.value), geo + "asWKT"):
-                point = re.search(r"POINT\s*\(\s*(-?[\d.]+)\s+(-?[\d.]+)\s*\)", str(wkt.value), re.IGNORECASE)
-                if point:
-                    found.append(Point(float(point[2]), float(point[1])))
+                if at := point(str(wkt.value)):
+                    found.append(Point(latitude=at[1], longitude=at[0]))
         return tuple(found)
 
     def _in_afghanistan(self, iri: str) -> bool:

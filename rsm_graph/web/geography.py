@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from html import escape
@@ -12,7 +11,7 @@ from typing import Any
 
 import pyoxigraph as ox
 
-from rsm_graph import project
+from rsm_graph import describe, project
 from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES
 from rsm_graph.web import views
 from rsm_graph.web.site import Site
@@ -21,7 +20,6 @@ OUTLINES = project.PACKAGE / "web" / "outlines"
 """Outlines of countries as GeoJSON features (Natural Earth, public domain)."""
 
 _GEO = VOCABULARIES["geo"]
-_POINT = re.compile(r"POINT\s*\(\s*(-?[\d.]+)\s+(-?[\d.]+)\s*\)", re.IGNORECASE)
 _MARGIN = 14
 _LETTER = 0.53
 """Width of a letter of the labels, in parts of their size."""
@@ -75,7 +73,8 @@ def of_site(site: Site) -> Map:
                     sites.append((role, views.term(site, ox.NamedNode(iri))))
     spots = []
     for triple in site.statements_by_predicate.get(_GEO + "hasDefaultGeometry", ()):
-        point = _point(site, str(triple.object.value))
+        written = index.values(str(triple.object.value), _GEO + "asWKT")
+        point = next((at for wkt in written if (at := describe.point(str(wkt.value)))), None)
         if point is None:
             continue
         iri = triple.subject.value
@@ -85,14 +84,6 @@ def of_site(site: Site) -> Map:
         shown = tuple(s for _, s in sites)
         spots.append(Spot(iri, views.name(site, iri), ", ".join(kinds), point, role, shown))
     return Map(tuple(sorted(spots, key=lambda s: s.label)), tuple(_outlines(s.point for s in spots)))
-
-
-def _point(site: Site, geometry: str) -> Point | None:
-    for text in site.release.index.values(geometry, _GEO + "asWKT"):
-        match = _POINT.search(str(text.value))
-        if match:
-            return float(match[1]), float(match[2])
-    return None
 
 
 def _outlines(points: Iterable[Point]) -> Iterator[tuple[Point, ...]]:

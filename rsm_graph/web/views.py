@@ -10,7 +10,7 @@ from typing import Any
 
 import pyoxigraph as ox
 
-from rsm_graph.describe import Statement, Term
+from rsm_graph.describe import Statement, Term, point
 from rsm_graph.links.seen import Link, links_of
 from rsm_graph.namespaces import RDF_TYPE, RDFS_LABEL, VOCABULARIES
 from rsm_graph.web.site import Site
@@ -22,7 +22,6 @@ _MONTHS = (
 )  # fmt: skip
 _INTEGERS = frozenset(_XSD + n for n in ("integer", "nonNegativeInteger", "positiveInteger", "int", "long", "short"))
 _NUMBERS = _INTEGERS | {_XSD + n for n in ("decimal", "double", "float")}
-_POINT = re.compile(r"POINT\s*\(\s*(-?[\d.]+)\s+(-?[\d.]+)\s*\)", re.IGNORECASE)
 _MAPPING = VOCABULARIES["sssom"] + "Mapping"
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -316,9 +315,8 @@ def _literal(node: ox.Literal) -> Shown:
         return Shown(date(text), when=text, title=text, key=text)
     if kind in _INTEGERS and text.lstrip("-").isdigit():
         return Shown(f"{int(text):,}", numeric=True, title=text, key=f"{int(text):020d}")
-    point = _POINT.search(text) if kind == VOCABULARIES["geo"] + "wktLiteral" else None
-    if point:
-        east, north = float(point[1]), float(point[2])
+    if kind == VOCABULARIES["geo"] + "wktLiteral" and (at := point(text)):
+        east, north = at
         words = f"{abs(north):.4g}° {'N' if north >= 0 else 'S'}, {abs(east):.4g}° {'E' if east >= 0 else 'W'}"
         return Shown(words, title=text, key=text)
     if kind == _XSD + "anyURI" and text.startswith(("http://", "https://")):
