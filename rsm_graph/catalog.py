@@ -14,9 +14,6 @@ from rsm_graph.dataset import Dataset
 from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES, prefixes, shorten
 from rsm_graph.reports import Report
 
-ENCODINGS = {"": "", "gz": "application/gzip", "zst": "application/zstd"}
-"""File endings of the compressed variants, with the media type that ``dcat:compressFormat`` names."""
-
 LINK_PREDICATES = frozenset(
     VOCABULARIES["skos"] + name for name in ("exactMatch", "closeMatch", "broadMatch", "narrowMatch", "relatedMatch")
 )
@@ -178,8 +175,8 @@ def _release(
         if dataset.base_iri.split("/")[2] != host:
             yield _linkset(release, part, shorten(predicate, names), host, count("triples", number))
     for fmt in (*formats.TRIPLES, *formats.QUADS):
-        for ending in ENCODINGS:
-            yield _distribution(dataset, release, fmt, ending)
+        for encoding in (None, *formats.ENCODINGS):
+            yield _distribution(dataset, release, fmt, encoding)
 
 
 def _partition(release: str, part: str, kind: str, of: str, iri: str, figure: str, names: dict[str, str]) -> str:
@@ -198,14 +195,16 @@ def _linkset(release: str, part: str, predicate: str, host: str, figure: str) ->
     )
 
 
-def _distribution(dataset: Dataset, release: str, fmt: formats.Format, ending: str) -> str:
-    name = f"rsm-graph.{fmt.name}" + (f".{ending}" if ending else "")
+def _distribution(dataset: Dataset, release: str, fmt: formats.Format, encoding: formats.Encoding | None) -> str:
+    name, label, compressed = f"rsm-graph.{fmt.name}", fmt.label, ""
+    if encoding:
+        name, label = f"{name}.{encoding.ending}", f"{label} ({encoding.ending})"
+        compressed = f" ; dcat:compressFormat <{_MEDIA_TYPES}{encoding.media_type}>"
     node = dataset.iri(f"dataset#{name}")
-    compressed = f" ; dcat:compressFormat <{_MEDIA_TYPES}{ENCODINGS[ending]}>"
     return (
         f"<{release}> dcat:distribution <{node}> ; void:dataDump <{dataset.iri('download/' + name)}> ."
-        f'<{node}> a dcat:Distribution ; rdfs:label "{fmt.label}{" (" + ending + ")" if ending else ""}"@en ;'
+        f'<{node}> a dcat:Distribution ; rdfs:label "{label}"@en ;'
         f" dcat:accessURL <{dataset.iri('download/')}> ; dcat:downloadURL <{dataset.iri('download/' + name)}> ;"
         f" dcterms:license <https://creativecommons.org/licenses/by/4.0/> ;"
-        f" dcat:mediaType <{_MEDIA_TYPES}{fmt.media_type}>{compressed if ending else ''} ."
+        f" dcat:mediaType <{_MEDIA_TYPES}{fmt.media_type}>{compressed} ."
     )

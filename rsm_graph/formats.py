@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal as OneOf
-from typing import cast
+from typing import NamedTuple, cast
 
 import pyoxigraph as ox
 
@@ -61,6 +61,18 @@ TRIPLES = tuple(f for f in FORMATS if f.carries == "triples")
 QUADS = tuple(f for f in FORMATS if f.carries == "quads")
 SOLUTIONS = tuple(f for f in FORMATS if f.carries == "solutions")
 
+
+class Encoding(NamedTuple):
+    """How a file may be compressed: its name in HTTP (RFC 9110, 8.4.1), its file ending, its media type."""
+
+    coding: str
+    ending: str
+    media_type: str
+
+
+ENCODINGS = (Encoding("gzip", "gz", "application/gzip"), Encoding("zstd", "zst", "application/zstd"))
+"""The compressions of every dump."""
+
 _OXIGRAPH = {
     "ttl": ox.RdfFormat.TURTLE,
     "jsonld": ox.RdfFormat.JSON_LD,
@@ -85,7 +97,7 @@ def by_name(name: str, offered: Iterable[Format] = FORMATS) -> Format:
 
 def of_file(path: Path) -> Format:
     """Return the RDF format of a file by its name, ``.gz`` aside; raises :class:`InputError` when unknown."""
-    suffixes = [s.lstrip(".").lower() for s in path.suffixes if s not in (".gz", ".zst")]
+    suffixes = [s.lstrip(".").lower() for s in path.suffixes if s.lstrip(".") not in {e.ending for e in ENCODINGS}]
     try:
         return by_name(suffixes[-1] if suffixes else "", TRIPLES + QUADS)
     except InputError:

@@ -261,7 +261,7 @@ def source(dataset: Dataset) -> Source:
 
 
 def _distribution(path: Path, digest: str) -> Distribution:
-    encoding = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "")
+    encoding = next((e.coding for e in formats.ENCODINGS if path.suffix == f".{e.ending}"), "")
     plain = path.with_suffix("") if encoding else path
     return Distribution(path.name, path, _MEDIA_TYPES[plain.suffix], encoding, path.stat().st_size, digest)
 

@@ -8,14 +8,14 @@ from functools import cached_property
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from rsm_graph.formats import ENCODINGS
 from rsm_graph.release import SUMS, Distribution
 from rsm_graph.web import resources
 from rsm_graph.web.replies import Reply
 from rsm_graph.web.security import DATA_HEADERS
 from rsm_graph.web.site import Site
 
-_ENDINGS = {"gzip": "gz", "zstd": "zst"}
-_PACKED_TYPES = {"gzip": "application/gzip", "zstd": "application/zstd"}
+_PACKED_TYPES = {encoding.coding: encoding.media_type for encoding in ENCODINGS}
 
 
 class Files:
@@ -37,7 +37,7 @@ class Files:
 
     def variants(self, distribution: Distribution) -> list[Distribution]:
         """Return the compressed forms of a distribution."""
-        names = (f"{distribution.name}.{ending}" for ending in _ENDINGS.values())
+        names = (f"{distribution.name}.{encoding.ending}" for encoding in ENCODINGS)
         return [self.by_name[name] for name in names if name in self.by_name]
 
     def reply(self, name: str) -> Reply | None:
