@@ -6,7 +6,8 @@ changes nothing.
 
 ``{ VALUES ?x { <c> } … }`` and ``{ BIND (<c> AS ?x) … }`` join everything that follows with one solution. The engine
 often evaluates what follows for every ``?x`` and joins afterwards, which costs up to a thousand times a constant in
-place. So ``{ … BIND (<c> AS ?x) }`` with ``<c>`` for ``?x`` is asked instead: the variable stays in the result.
+place. So ``{ … BIND (<c> AS ?x) }`` with ``<c>`` for ``?x`` is asked instead: the variable stays in the result. The
+same goes for ``{ … FILTER (?x = <c>) }``, which looks at every ``?x``, where the group binds ``?x`` for certain.
 
 The two are equal when each group that mentions ``?x`` gives the same whether ``?x`` is restricted to ``<c>`` after
 the group is evaluated, as SPARQL has it, or before (SPARQL 1.1, 18.2.2 and 18.5). That fails where
@@ -30,7 +31,9 @@ from rsm_graph.engine.screen import Token, token_list
 
 # A quick look before every token is read; more than one row, or something computed, is nothing for this module.
 _CANDIDATE = re.compile(
-    r"values\s*(?:[?$]\w+|\([^()]*\))\s*\{\s*(?:\([^()]*\)|[^\s(){}]+)\s*\}|bind\s*\(\s*[^\s()?$\"']+\s+as\b"
+    r"values\s*(?:[?$]\w+|\([^()]*\))\s*\{\s*(?:\([^()]*\)|[^\s(){}]+)\s*\}"
+    r"|bind\s*\(\s*[^\s()?$\"']+\s+as\b"
+    r"|filter\s*\(\s*(?:[?$]\w+\s*=\s*[<a-z:][^\s()?$\"'=]*|[<a-z:][^\s()?$\"'=]*\s*=\s*[?$]\w+)\s*\)"
 )
 _NOT_SIMPLE = frozenset(
     ("OPTIONAL", "UNION", "MINUS", "SELECT", "BIND", "VALUES", "GRAPH", "SERVICE", "LATERAL", "EXISTS")
@@ -50,13 +53,17 @@ def with_constant(text: str) -> str:
     try:
         opening = _where(stream)
         closing = _match(stream, opening)
-        found = _binding(stream, opening, closing)
+        leading = _binding(stream, opening, closing)
+        found = leading or _equation(stream, opening, closing)
         if found is None:
             return text
         first, last, constants = found
         checked = stream[opening + 1 : first] + stream[last + 1 : closing]
         for variable in constants:
-            _Check(checked, variable).group(0, len(checked), bound=True, outside=True)
+            # What a filter sees has to be bound by the group itself.
+            given = leading is not None
+            if not _Check(checked, variable).group(0, len(checked), bound=given, outside=given):
+                return text
     except (_Unsure, IndexError):
         return text
     return _replaced(text, stream, (opening, first, last, closing), constants)
@@ -191,6 +198,24 @@ def _values(stream: list[Token], index: int) -> tuple[int, int, dict[str, str]] 
     return index, end, {name: token.text for name, token in zip(names, row, strict=True)}
 
 
+def _equation(stream: list[Token], opening: int, closing: int) -> tuple[int, int, dict[str, str]] | None:
+    """Return the same for the first filter of a group that equates a variable with a constant, and does only that."""
+    depth = 0
+    for index in range(opening + 1, closing - 5):
+        token = stream[index]
+        depth += (token.kind == "open") - (token.kind == "close")
+        if depth or token.text.upper() != "FILTER":
+            continue
+        bracket, left, sign, right, end = stream[index + 1 : index + 6]
+        if left.kind != "variable":
+            left, right = right, left
+        if (bracket.text, sign.text, end.text) != ("(", "=", ")") or left.kind != "variable":
+            continue
+        if right.kind in ("iri", "name"):
+            return index, index + 5, {left.text[1:]: right.text}
+    return None
+
+
 class _Check:
     """Reads the groups of a query and raises :class:`_Unsure` where putting a constant for one variable may matter."""
 
@@ -198,8 +223,8 @@ class _Check:
         self._stream = stream
         self._variable = variable
 
-    def group(self, start: int, end: int, *, bound: bool, outside: bool) -> None:
-        """Read the elements of a group between its braces.
+    def group(self, start: int, end: int, *, bound: bool, outside: bool) -> bool:
+        """Read the elements of a group between its braces; return whether every solution has the variable.
 
         ``bound`` says that every solution has the variable before the group's first element, ``outside`` that the
         group's filters see it whatever the group binds (the group of an OPTIONAL, whose filters are those of the
@@ -245,6 +270,7 @@ class _Check:
                 index += 1
         if filtered and not (bound or outside):
             raise _Unsure
+        return bound
 
     def _nested(self, index: int, *, allowed: bool, outside: bool) -> int:
         """Read the group that begins at ``index``; return the index behind it."""

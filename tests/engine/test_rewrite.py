@@ -31,6 +31,10 @@ REWRITTEN = [
     "DESCRIBE ?x WHERE { BIND (:a AS ?x) }",
     "ASK { VALUES ?x { :a } ?y :p ?x MINUS { ?y :q ?z } }",
     "SELECT * { VALUES ?x { :a } ?y :p ?x { SELECT ?y { ?y :q ?z } } }",
+    "SELECT * { ?x :p ?y FILTER (?x = :a) }",
+    "SELECT * { FILTER(<http://e/a>=$x) ?x :p ?y . OPTIONAL { ?z :q ?x } }",
+    "SELECT * { ?x :p ?y FILTER (?y != :b) FILTER (?x = :a) OPTIONAL { ?x :q ?z FILTER (?z != ?x) } }",
+    "SELECT (COUNT(*) AS ?n) { ?y :p ?x FILTER (?x = :a) } GROUP BY ?x",
 ]
 LEFT_ALONE = [
     "SELECT * { VALUES ?x { :a } FILTER EXISTS { MINUS { ?y :p ?y } } }",
@@ -53,6 +57,17 @@ LEFT_ALONE = [
     "SELECT * { VALUES ?x { :a } FILTER EXISTS { ?y :p ?z OPTIONAL { ?x :q ?z } } }",
     "SELECT ('VALUES ?x { :a }' AS ?y) { ?x :p ?z }",
     "SELECT * { VALUES ?x { :a ",
+    "SELECT * { ?x :p ?y FILTER (?x = 1) }",
+    "SELECT * { ?x :p ?y FILTER (?x = :a || ?y = :b) }",
+    "SELECT * { ?x :p ?y FILTER (!(?x = :a)) }",
+    "SELECT * { OPTIONAL { ?x :p ?y } FILTER (?x = :a) }",
+    "SELECT * { OPTIONAL { ?x :p ?y } ?x :q ?z FILTER (?x = :a) }",
+    "SELECT * { { ?x :p ?y } UNION { ?y :p ?z } FILTER (?x = :a) }",
+    "SELECT * { ?y :p ?z OPTIONAL { ?x :p ?y FILTER (?x = :a) } }",
+    "SELECT * { ?y :p ?z FILTER (?x = :a) }",
+    "SELECT * { ?x :p* ?y FILTER (?x = :a) }",
+    "SELECT * { ?x :p ?y MINUS { ?x :q ?z } FILTER (?x = :a) }",
+    "SELECT ('FILTER (?x = :a)' AS ?s) { ?x :p ?y }",
 ]
 
 
@@ -105,14 +120,17 @@ def groups(depth: int) -> st.SearchStrategy[str]:
     return st.lists(element, min_size=1, max_size=3).map(" ".join)
 
 
-bindings = st.sampled_from(["VALUES ?x { :a }", "BIND (:a AS ?x)", "VALUES (?x ?y) { (:a :b) }"])
+bindings = st.sampled_from(
+    ["VALUES ?x { :a }", "BIND (:a AS ?x)", "VALUES (?x ?y) { (:a :b) }", "FILTER (?x = :a)", "FILTER (:a = ?x)"]
+)
 CHANGED: Counter[bool] = Counter()
 
 
 @settings(max_examples=800, deadline=None)
-@given(st.lists(quads, max_size=12), st.lists(triples, max_size=1), bindings, groups(2))
-def test_answers_are_equal(data: list[ox.Quad], before: list[str], binding: str, pattern: str) -> None:
-    query = f"{PREFIX}SELECT * {{ {' '.join(before)} {binding} {pattern} }}"
+@given(st.lists(quads, max_size=12), st.lists(triples, max_size=1), bindings, groups(2), st.booleans())
+def test_answers_are_equal(data: list[ox.Quad], before: list[str], binding: str, pattern: str, last: bool) -> None:
+    middle = f"{pattern} {binding}" if last else f"{binding} {pattern}"
+    query = f"{PREFIX}SELECT * {{ {' '.join(before)} {middle} }}"
     rewritten = with_constant(query)
     CHANGED[rewritten != query] += 1
     if rewritten == query:
