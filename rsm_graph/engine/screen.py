@@ -102,19 +102,20 @@ def tokens(text: str) -> Iterator[Token]:
     new = tuple.__new__
     for match in _TOKEN.finditer(text):
         kind: str = match.lastgroup  # type: ignore[assignment]
-        if kind == "run":
-            value = match["run"]
-            start = match.end() - len(value)
-            if value.isalnum():
-                yield new(Token, ("word", value, start))
-            else:
-                yield from _run(value, start)
-            continue
         if kind == "end":
             return
-        yield new(Token, (kind, match[kind], match.start(kind)))
-        if kind == "quote":
-            return
+        value = match[kind]
+        start = match.end() - len(value)
+        if kind != "run":
+            yield new(Token, (kind, value, start))
+            if kind == "quote":
+                return
+        elif value.isalnum():
+            yield new(Token, ("word", value, start))
+        elif ":" in value and value[-1] != ".":
+            yield new(Token, ("name", value, start))
+        else:
+            yield from _run(value, start)
 
 
 @lru_cache(maxsize=2)
