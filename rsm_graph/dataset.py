@@ -12,7 +12,6 @@ from pathlib import Path
 import pyoxigraph as ox
 
 from rsm_graph import formats, project, sssom
-from rsm_graph.errors import InputError
 from rsm_graph.namespaces import DEFAULT_BASE, RDF_TYPE
 
 POINT_PROPERTIES = ("startDate", "endDate", "date", "asOf")
@@ -130,15 +129,10 @@ def load_files(named: Iterable[tuple[Path, str]], base_iri: str) -> Dataset:
     quads: list[ox.Quad] = []
     files: dict[str, tuple[Path, ...]] = defaultdict(tuple)
     for path, name in named:
-        try:
-            text = path.read_bytes().replace(DEFAULT_BASE.encode(), base_iri.encode())
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}).", "Check the name and the rights.") from error
         graph = ox.NamedNode(name) if name else ox.DefaultGraph()
-        parsed = formats.parse(text, formats.of_file(path), str(path), base_iri=path.resolve().as_uri())
         found = [
             ox.Quad(q.subject, q.predicate, q.object, graph) if isinstance(q.graph_name, ox.DefaultGraph) else q
-            for q in parsed
+            for q in formats.read(path, base_iri)
         ]
         for graph_iri in {getattr(q.graph_name, "value", "") for q in found}:
             files[graph_iri] += (path,)

@@ -8,6 +8,8 @@ compact names; the output of rdflib changes with the hash seed.
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Literal as OneOf
 from typing import NamedTuple, cast
 
 import pyoxigraph as ox
+import zstandard
 
 from rsm_graph import jsonld, namespaces, rdfxml
 from rsm_graph.errors import InputError, RdfSyntaxError
@@ -96,7 +99,7 @@ def by_name(name: str, offered: Iterable[Format] = FORMATS) -> Format:
 
 
 def of_file(path: Path) -> Format:
-    """Return the RDF format of a file by its name, ``.gz`` aside; raises :class:`InputError` when unknown."""
+    """Return the RDF format of a file by its name, a compression aside; raises :class:`InputError` when unknown."""
     suffixes = [s.lstrip(".").lower() for s in path.suffixes if s.lstrip(".") not in {e.ending for e in ENCODINGS}]
     try:
         return by_name(suffixes[-1] if suffixes else "", TRIPLES + QUADS)
@@ -105,19 +108,43 @@ def of_file(path: Path) -> Format:
         raise InputError(f"{path}: cannot tell the RDF format from the file's name.", f"Known: {known}.") from None
 
 
-def parse(
-    source: Path | bytes, fmt: Format, place: str, base_iri: str | None = None, *, rename: bool = True
-) -> list[ox.Quad]:
+def read(path: Path, base_iri: str = namespaces.DEFAULT_BASE) -> list[ox.Quad]:
+    """Return the quads of an RDF file, which may be compressed, re-based from the base that the project's files have.
+
+    Raises :class:`InputError` when it cannot be read or its name tells no format, :class:`RdfSyntaxError` with line and
+    column when it does not parse.
+    """
+    try:
+        data = _unpacked(path)
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason}).", "Check the name and the rights.") from error
+    data = data.replace(namespaces.DEFAULT_BASE.encode(), base_iri.encode())
+    return parse(data, of_file(path), str(path), base_iri=path.resolve().as_uri())
+
+
+def _unpacked(path: Path) -> bytes:
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        return gzip.decompress(data)
+    if path.suffix != ".zst":
+        return data
+    parts = []
+    while data:  # frame by frame, for only so does the library tell that one is not whole
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        parts.append(frame.decompress(data))
+        if not frame.eof:
+            raise EOFError("the file ends too early")
+        data = frame.unused_data
+    return b"".join(parts)
+
+
+def parse(data: bytes, fmt: Format, place: str, base_iri: str | None = None, *, rename: bool = True) -> list[ox.Quad]:
     """Return the quads of an RDF document, literals exactly as they stand in it.
 
     ``place`` names the document in errors. ``rename`` gives blank nodes fresh names, so that those of two documents
-    never meet. Raises :class:`RdfSyntaxError` with line and column, and
-    :class:`InputError` when the file cannot be read.
+    never meet. Raises :class:`RdfSyntaxError` with line and column.
     """
-    try:
-        data = source if isinstance(source, bytes) else source.read_bytes()
-    except OSError as error:
-        raise InputError(f"{place}: cannot be read ({error.strerror}).") from error
     try:
         return list(ox.parse(data, format=_OXIGRAPH[fmt.name], base_iri=base_iri, rename_blank_nodes=rename))
     except SyntaxError as error:

@@ -193,13 +193,8 @@ def load(paths: Iterable[Path], base_iri: str = DEFAULT_BASE) -> Shapes:
     topics: dict[str, tuple[ox.Triple, ...]] = {}
     files: dict[str, Path] = {}
     for path in paths:
-        try:
-            text = path.read_bytes().replace(DEFAULT_BASE.encode(), base_iri.encode())
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}).", "Check the name and the rights.") from error
-        quads = formats.parse(text, formats.of_file(path), str(path), base_iri=path.resolve().as_uri())
         topic = path.stem if path.stem not in topics else str(path)
-        topics[topic] = _named([quad.triple for quad in quads], path)
+        topics[topic] = _named([quad.triple for quad in formats.read(path, base_iri)], path)
         files[topic] = path
     declaring = {SH + "declare", SH + "prefix", SH + "namespace"}
     declarations = tuple(t for triples in topics.values() for t in triples if t.predicate.value in declaring)

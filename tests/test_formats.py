@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
 import pyoxigraph as ox
 import pytest
 import rdflib
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdflib.compare import isomorphic
@@ -124,6 +129,22 @@ def test_rdf_xml_refuses_what_xml_cannot_carry(predicate: str, value: ox.Literal
 def test_a_syntax_error_names_line_and_column() -> None:
     with pytest.raises(RdfSyntaxError, match=r"^facts\.ttl:2:\d+: The prefix nope: has not been declared"):
         formats.parse(b"@prefix e: <http://example.org/> .\nnope:a e:p e:o .", formats.by_name("ttl"), "facts.ttl")
+
+
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("zst", zstandard.compress)])
+def test_a_compressed_file_is_read_whole_or_not_at_all(
+    tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]
+) -> None:
+    first, second = (f'<http://example.org/{name}> <http://example.org/p> "x" .\n'.encode() for name in "ab")
+    plain, packed = tmp_path / "facts.nt", tmp_path / f"facts.nt.{ending}"
+    plain.write_bytes(first + second)
+    packed.write_bytes(pack(first) + pack(second))
+    assert len(formats.read(plain)) == 2
+    assert formats.read(packed) == formats.read(plain)
+    for broken in (pack(first)[:-6], b"no such file"):
+        packed.write_bytes(broken)
+        with pytest.raises(InputError, match=rf"facts\.nt\.{ending}: cannot be read"):
+            formats.read(packed)
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:

@@ -29,7 +29,7 @@ rdflib.NORMALIZE_LITERALS = False
 
 def statements(built: release.Release, name: str) -> ox.Dataset:
     fmt = formats.by_name(name)
-    read = ox.Dataset(formats.parse(built.folder / f"rsm-graph.{name}", fmt, name))
+    read = ox.Dataset(formats.parse((built.folder / f"rsm-graph.{name}").read_bytes(), fmt, name))
     read.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
     return read
 

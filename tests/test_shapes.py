@@ -236,4 +236,4 @@ def nt_files() -> Iterator[Path]:
 
 def test_examples_are_written_in_the_base_of_the_project() -> None:
     for path in nt_files():
-        assert formats.parse(path, formats.of_file(path), str(path))
+        assert formats.read(path)
