@@ -10,7 +10,7 @@ import pyoxigraph as ox
 import pytest
 import rdflib
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rdflib.compare import isomorphic
 
@@ -26,8 +26,6 @@ PREFIXES = {
 }
 
 rdflib.NORMALIZE_LITERALS = False
-settings.register_profile("default", deadline=None, max_examples=60)
-settings.load_profile("default")
 
 # What XML 1.0 can carry, so that one property holds for every format.
 text = st.text(
