@@ -562,9 +562,11 @@ def solutions(site: Site, answer: dict[str, Any], limit: int) -> Solutions:
 
 def _binding(site: Site, value: dict[str, str]) -> Shown:
     if value["type"] == "uri":
-        shown = _named(site, value["value"])
-        short = site.short(value["value"]).removeprefix(site.release.dataset.iri("id/"))
-        return Shown(short if not shown.external else shown.text, shown.href, shown.external, title=value["value"])
+        iri = value["value"]
+        shown = _named(site, iri)
+        short = site.short(iri).removeprefix(site.release.dataset.iri("id/"))
+        text = shown.text if shown.external and short == iri else short  # as in a query, so that it can be put into one
+        return Shown(text, shown.href, shown.external, title=iri)
     if value["type"] == "bnode":
         return Shown(f"_:{value['value']}")
     if value["type"] != "literal":

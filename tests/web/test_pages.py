@@ -226,6 +226,15 @@ def rows(page: str, table: int = 0) -> list[list[str]]:
     return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in row] for row in cells if row]
 
 
+def test_the_downloads_page_says_what_each_file_holds(server: httpx.Client) -> None:
+    files = {name: holds for name, holds, *_ in rows(server.get("/download/", headers=HTML).text)}
+    assert files["rsm-graph.trig"] == files["rsm-graph.nq"] == "every graph"
+    assert files["rsm-graph.ttl"] == files["rsm-graph.jsonld"] == "the accepted statements"
+    others = [holds for name, holds in files.items() if not name.startswith("rsm-graph.")]
+    assert "a row for each tenure" in others
+    assert not {"every graph", "the accepted statements", ""} & set(others)
+
+
 def test_passages_are_listed_with_their_documents_and_after_them(server: httpx.Client) -> None:
     page = server.get("/browse/source", headers=HTML).text
     assert page.index('id="source-documents"') < page.index('id="passages"')
@@ -257,13 +266,17 @@ def test_every_hit_says_what_it_is(server: httpx.Client) -> None:
     assert kinds["Kabul Multinational Brigade"] == "organization"
 
 
-def test_numbers_in_an_answer_are_aligned_by_column_and_years_are_no_numbers(server: httpx.Client) -> None:
+def test_an_answer_aligns_numbers_by_column_and_writes_terms_as_queries_do(server: httpx.Client) -> None:
     page = server.get("/queries/strength-over-time", headers=HTML).text
     numeric = set(re.findall(r'<th scope="col" class="number">(\w+)</th>', page))
     assert numeric == {"troops", "nations"}
     assert "<td>2015</td>" in re.sub(r"</?span[^>]*>", "", page)
     ask = server.get("/sparql", params={"query": "SELECT ?x { VALUES ?x { 1.5 -2 3e0 } }"}, headers=HTML).text
     assert ask.count('<td class="number">') == 3
+    terms = server.get(
+        "/sparql", params={"query": "SELECT * { VALUES ?x { rdf:type org:Role nation:DEU } }"}, headers=HTML
+    )
+    assert [cells[0] for cells in rows(terms.text)] == ["rdf:type", "org:Role", "nation:DEU"]
     mixed = server.get("/sparql", params={"query": 'SELECT ?x { VALUES ?x { 1 "one" UNDEF } }'}, headers=HTML).text
     assert 'class="number"' not in mixed
 
