@@ -14,8 +14,8 @@ from rsm_graph.web import overviews, views
 from rsm_graph.web.site import Site
 
 _ORG = VOCABULARIES["org"]
-_LEFT, _RIGHT, _ROW, _STRENGTH = 330, 4, 24, 170
-_WIDTH = 1140
+_LEFT, _RIGHT, _ROW, _STRENGTH = 372, 4, 24, 170
+_WIDTH = 1182
 _LETTER = 6.1
 
 
@@ -192,7 +192,7 @@ def draw(site: Site, chronicle: Chronicle) -> str:
             )
     for number, (post, label) in enumerate(posts):
         y = rows_at + _ROW * number
-        short = label if len(label) <= 54 else label[:53] + "…"
+        short = label if len(label) <= 64 else label[:63] + "…"
         parts.append(f'<path class="rule" d="M0 {y + _ROW}H{_WIDTH}"/>')
         parts.append(
             f'<a href="{escape(site.address(post))}"><text x="{_LEFT - 14}" y="{y + 16.5}" text-anchor="end">'
