@@ -110,7 +110,8 @@ class Reply(Response):
         return len(self.content) + (len(self.content) // 2 if self._compressible else 0) + 1500
 
     def _fields(self, encoding: str, length: int) -> list[Header]:
-        lines = [(b"content-length", b"%d" % length), *self._common]
+        sized = self.status_code != 204  # which says no length (RFC 9110, 8.6)
+        lines = [(b"content-length", b"%d" % length), *self._common] if sized else [*self._common]
         if self._etag:
             lines.append((b"etag", self._tag(encoding)))
         if encoding:

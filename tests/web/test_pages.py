@@ -126,6 +126,15 @@ def test_other_methods_are_not_allowed(server: httpx.Client, address: str, metho
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
+@pytest.mark.parametrize("address", ["/", "/doc/nation/DEU", "/sparql", "/reconcile"])
+def test_a_preflight_is_answered_without_content_or_its_length(server: httpx.Client, address: str) -> None:
+    for _ in range(2):  # on one connection, so that the end of the first answer is where the client thinks
+        answer = server.options(address)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert "GET" in answer.headers["access-control-allow-methods"]
+        assert not {"content-length", "transfer-encoding"} & set(answer.headers)
+
+
 def test_static_files_are_kept_for_ever_under_the_digest_of_their_content(server: httpx.Client) -> None:
     page = Page(server.get("/", headers=HTML).text)
     for load in page.loads:
