@@ -162,6 +162,9 @@ def kind_heading(kind: str) -> str:
         "alliance-status": "Alliance statuses",
         "source": "Sources and passages",
         "person": "People",
+        "place": "Places and points",
+        "concept": "Concepts and rules",
+        "dataset": "Datasets and their parts",
     }
     return words.get(kind) or views.plural(kind.replace("-", " ")).capitalize()
 

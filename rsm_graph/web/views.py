@@ -425,15 +425,19 @@ def _value(site: Site, statement: Statement) -> Value:
 
 
 def _mentions(site: Site, iri: str) -> Iterator[Table]:
-    """Yield the things that mention ``iri``, a table for each pair of property and class."""
-    index = site.release.index
+    """Yield the things that mention ``iri``, a table for each pair of property and class.
+
+    Last come those that do so in disputed and rejected passages only, a table for each property.
+    """
+    index, excluded = site.release.index, site.release.dataset.excluded_graphs
     mapping = VOCABULARIES["sssom"] + "subject_id"  # links have a section of their own
     derived = (site.release.dataset.iri("graph/derived"),)
-    stated = [
+    mentions = [
         s
         for s in index.mentioning(iri)
-        if s.accepted and s.subject.value != iri and s.predicate != mapping and isinstance(s.subject, ox.NamedNode)
+        if s.subject.value != iri and s.predicate != mapping and isinstance(s.subject, ox.NamedNode)
     ]
+    stated = [s for s in mentions if s.accepted]
     told = {s.subject.value for s in stated if s.graphs != derived}
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for statement in stated:
@@ -445,10 +449,17 @@ def _mentions(site: Site, iri: str) -> Iterator[Table]:
         for (predicate, kind), subjects in groups.items()
     ]
     posts = [s.subject.value for s in stated if s.predicate == VOCABULARIES["org"] + "postIn"]
-    held = {s.subject.value for post in posts for s in index.mentioning(post) if s.predicate == site.term("post")}
+    tenures = [s for post in posts for s in index.mentioning(post) if s.predicate == site.term("post")]
+    held = {s.subject.value for s in tenures if s.accepted}
     if held:
         tables.append(table(site, held, site.term("Tenure"), by=property_label(site, site.term("post"))))
     yield from sorted(tables, key=lambda t: (t.heading.casefold(), t.by))
+    claimed: dict[str, list[str]] = defaultdict(list)
+    for statement in mentions:
+        if not statement.accepted and set(statement.graphs) <= excluded:
+            claimed[property_label(site, statement.predicate)].append(statement.subject.value)
+    for label, subjects in sorted(claimed.items()):
+        yield table(site, subjects, "", by=label)
 
 
 def main_class(site: Site, iri: str) -> str:

@@ -257,6 +257,14 @@ def test_what_only_disputed_passages_tell_of_has_its_name(server: httpx.Client) 
     label = "Kenneth F. McKenzie Jr. as Commander, Resolute Support Mission"
     page = server.get("/doc/tenure/commander-rsm--mckenzie-kenneth-f", headers=HTML).text
     assert f"<h1>{label}</h1>" in page
+    heading = '<h2 id="disputed-and-rejected-{0}">Disputed and rejected <small>· {0}</small>'
+    for address, said in (("/doc/person/mckenzie-kenneth-f", "holder"), ("/doc/post/commander-rsm", "post")):
+        other = server.get(address, headers=HTML).text
+        assert heading.format(said) in other
+        assert f">{label}</a>" in other.partition(heading.format(said))[2]
+    mission = server.get("/doc/mission/rsm", headers=HTML).text
+    tenures = mission.partition('<h2 id="tenures-post">')[2].partition("</section>")[0]
+    assert all(row[0] for row in rows(tenures)), "each tenure has a holder, so no disputed one is among them"
     listed = server.get("/browse/tenure", headers=HTML).text
     assert [label] in rows(listed, 1)
     assert '<h2 id="disputed-and-rejected">Disputed and rejected <span class="count">2</span></h2>' in listed
