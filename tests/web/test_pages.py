@@ -20,7 +20,7 @@ PAGES = [
     "/graph/identity", "/doc/source/nato-rsm-placemat-2020-02", "/doc/source/nato-rsm-placemat-2020-02/launch",
 ]  # fmt: skip
 HTML = {"accept": "text/html"}
-_VOID = {"meta", "link", "input", "br", "img", "col", "hr"}
+_VOID = {"meta", "link", "input", "br", "img", "col", "hr", "wbr"}
 
 
 class Page(HTMLParser):
