@@ -302,17 +302,12 @@ def link_suggest(
 
     settings = settings_of(base_iri=base_iri, project=project_folder, wikidata_url=wikidata_url, contact=contact)
     ours, _ = _ours(settings)
-    start = f"{settings.base_iri}id/"
-    iris = [thing if thing.startswith(start) else start + thing for thing in things or ()]
-    for iri in iris:
-        if iri not in ours.index:
-            raise InputError(f"There is no {iri.removeprefix(start)!r} in the dataset.", "Name it like mission/rsm.")
-    iris = iris or suggest.without_link(ours, kinds or suggest.KINDS)
+    iris = _named(things, ours) or suggest.without_link(ours, kinds or suggest.KINDS)
     print("thing", "item", "score", "label", "description", "reasons", sep="\t")
     failures = 0
     with _wikidata(settings) as remote:
         for found in suggest.suggest(ours, iris, remote, most=limit, progress=_step):
-            key = found.subject.removeprefix(start)
+            key = found.subject.removeprefix(ours.index.dataset.iri("id/"))
             if isinstance(found, suggest.Failure):
                 failures += 1
                 print(f"{key}: {found.reason}", file=sys.stderr)
@@ -366,8 +361,7 @@ def link_export(
 
     settings = settings_of(base_iri=base_iri, project=project_folder, wikidata_url=wikidata_url, contact=contact)
     ours, _ = _ours(settings)
-    start = f"{settings.base_iri}id/"
-    iris = [thing if thing.startswith(start) else start + thing for thing in things or ()] or list(ours.index.things)
+    iris = _named(things, ours) or ours.index.things
     with _wikidata(settings) as remote:
         for found in quickstatements.export(ours, iris, remote, _step):
             if isinstance(found, quickstatements.Line):
@@ -386,6 +380,16 @@ def _ours(settings: Settings) -> tuple[Ours, Path]:
     mappings = (settings.project or project.root()) / "data" / sssom.MAPPINGS
     index = Index(release.assemble(settings.base_iri, settings.project))
     return Ours(index, Search.of(index), sssom.read(mappings, settings.base_iri)), mappings
+
+
+def _named(things: Sequence[str] | None, ours: Ours) -> list[str]:
+    """Return the IRIs of things given as IRIs or like ``mission/rsm``; raises :class:`InputError` for an unknown."""
+    start = ours.index.dataset.iri("id/")
+    iris = [thing if thing.startswith(start) else start + thing for thing in things or ()]
+    for iri in iris:
+        if iri not in ours.index:
+            raise InputError(f"There is no {iri.removeprefix(start)!r} in the dataset.", "Name it like mission/rsm.")
+    return iris
 
 
 def _wikidata(settings: Settings) -> Wikidata:

@@ -716,6 +716,8 @@ def test_export_gives_what_is_lacking_with_references(link: Link, standin: Stand
     assert link("export", "mission/rsm") == 0
     assert "P580" not in link.out
     assert "Q900000001: P580 is 2014-12-28 there, 2015-01-01 here" in link.err
+    assert link("export", "mission/nonsense") == 2
+    assert "There is no 'mission/nonsense'" in link.err
 
 
 def test_export_of_everything(link: Link, standin: StandIn) -> None:
