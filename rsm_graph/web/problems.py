@@ -13,7 +13,7 @@ from rsm_graph import errors
 from rsm_graph.formats import Format
 from rsm_graph.negotiation import negotiate
 from rsm_graph.web.replies import NEVER, Reply
-from rsm_graph.web.security import PAGE_HEADERS
+from rsm_graph.web.security import DATA_HEADERS, PAGE_HEADERS
 from rsm_graph.web.site import Site
 
 
@@ -83,7 +83,7 @@ def unexpected(request_id: str) -> HttpProblem:
 def reply(error: errors.RsmGraphError, accept: str, site: Site) -> Reply:
     """Return the answer for an error: a page if the client prefers HTML, else problem details."""
     kind = kind_of(error)
-    extra = [("x-content-type-options", "nosniff"), ("access-control-allow-origin", "*")]
+    extra = [*DATA_HEADERS]
     if isinstance(error, HttpProblem):
         extra += error.extra
     if kind.status == 503:

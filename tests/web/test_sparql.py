@@ -219,7 +219,9 @@ def test_every_origin_may_ask(server: httpx.Client) -> None:
     assert "content-type" in preflight.headers["access-control-allow-headers"]
     assert preflight.headers["accept-query"] == "application/sparql-query"
     for address in ("/sparql?query=ASK%7B%7D", "/sparql?query=nonsense", "/doc/nation/DEU", "/download/SHA256SUMS"):
-        assert server.get(address).headers["access-control-allow-origin"] == "*"
+        answer = server.get(address)
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "retry-after" in answer.headers["access-control-expose-headers"], "problems have such fields, too"
 
 
 def test_a_repeated_query_is_kept_and_revalidated(server: httpx.Client) -> None:
