@@ -2,8 +2,8 @@
 
 RDF is parsed and written by pyoxigraph, which keeps every literal as it stands (rdflib and an Oxigraph *store*
 rewrite some of them). RDF/XML and JSON-LD are written by modules of our own: pyoxigraph's RDF/XML lets control
-characters and impossible element names through and its JSON-LD has no
-compact names; the output of rdflib changes with the hash seed.
+characters and impossible element names through and its JSON-LD has no compact names; the output of rdflib changes with
+the hash seed.
 """
 
 from __future__ import annotations

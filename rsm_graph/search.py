@@ -141,7 +141,7 @@ class Search:
         names = _unique(_names(index, territories))
         labels = {name.iri: index.label(name.iri) for name in names}
         own = {fold(name.text) for name in names}
-        return cls(names, labels, sorted(_elsewhere(territories) - own))
+        return cls(names, labels, _elsewhere(territories) - own)
 
     @classmethod
     def open(cls, path: Path) -> Search:

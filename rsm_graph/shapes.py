@@ -302,12 +302,11 @@ def _constraints(topic: str, graph: Graph, base_iri: str) -> Iterator[Constraint
         types = graph.objects(node, RDF_TYPE)
         if ox.NamedNode(_RDFS + "Class") in types and {ox.NamedNode(SH + n) for n in _SHAPES} & set(types):
             targets += (("targetClass", str(node)),)  # an implicit class target (SHACL 2.1.3.3)
-        is_check = check in graph.objects(node, RDF_TYPE)
+        is_check = check in types
         if not (targets or is_check or graph.objects(node, SH + "target")):
             continue
         queries = [graph.text(inner, SH + "select") for inner in graph.objects(node, SH + "sparql")]
-        iri = str(getattr(node, "value", node)) if isinstance(node, ox.NamedNode) else str(node)
-        severity = next(iter(graph.objects(node, SH + "severity")), None)
+        iri = node.value if isinstance(node, ox.NamedNode) else str(node)
         messages = [graph.text(inner, SH + "message") for inner in (node, *graph.objects(node, SH + "sparql"))]
         name = iri.rpartition("#")[2].rpartition("/")[2]
         yield Constraint(
@@ -316,7 +315,7 @@ def _constraints(topic: str, graph: Graph, base_iri: str) -> Iterator[Constraint
             label=graph.text(node, RDFS_LABEL) or graph.text(node, SH + "name") or name,
             description=graph.text(node, SH + "description") or graph.text(node, _RDFS + "comment"),
             message=next((m for m in messages if m), ""),
-            severity=severity_of(str(getattr(severity, "value", ""))),
+            severity=severity_of(graph.text(node, SH + "severity")),
             kind="dataset" if is_check else "sparql" if queries else "core",
             topic=topic,
             targets=targets,

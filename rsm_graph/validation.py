@@ -6,7 +6,7 @@ Two engines give the same findings, which the tests hold them to:
     pySHACL, which decides a release. The topics of the shapes are validated in parallel processes, and the verdict
     is kept in the user's cache folder under a key made of data, shapes and versions.
 ``quick``
-    the Rust validator ``shacl``, fifty times as fast: for a server that must answer soon on a machine that has no
+    the Rust validator ``shacl``, ten times as fast: for a server that must answer soon on a machine that has no
     kept verdict yet, and for files of a million triples. Where a kept verdict exists, it is returned instead.
 
 The dataset checks are SPARQL queries that pyoxigraph evaluates, whichever the engine.
