@@ -110,7 +110,7 @@ def read(path: Path, base_iri: str = DEFAULT_BASE) -> tuple[Mapping, ...]:
         raise InputError(f"{path}: cannot be read ({error}).") from error
     lines = text.splitlines()
     header = [line for line in lines if line.startswith("#")]
-    curies = dict(_curie_map(header))
+    curies = curie_map(text)
     rows = list(
         csv.reader((line for line in lines if not line.startswith("#")), delimiter="\t", quoting=csv.QUOTE_NONE)
     )
@@ -200,16 +200,22 @@ def _seen(node: ox.NamedNode, check: Check | None, rsm: str) -> Iterator[ox.Trip
         yield from (ox.Triple(node, ox.NamedNode(name), value) for name, value in values if value.value)
 
 
-def _curie_map(header: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Read ``curie_map`` from the commented YAML header: indented ``prefix: IRI`` lines under its key."""
+def curie_map(text: str) -> dict[str, str]:
+    """Return the prefixes that the header of an SSSOM/TSV file declares with their IRIs.
+
+    The header is YAML behind ``#``; ``curie_map`` is a key there with indented lines ``prefix: IRI`` under it.
+    """
+    found: dict[str, str] = {}
     inside = False
-    for line in header:
-        content = line.lstrip("#")
-        entry = re.fullmatch(r"\s+([\w.-]+):\s+\"?([^\"\s]+)\"?\s*", content) if inside else None
-        if entry:
-            yield entry[1], entry[2]
-        elif content.strip():
-            inside = content.strip() == "curie_map:"
+    for line in text.splitlines():
+        if line.startswith("#"):
+            content = line.lstrip("#")
+            entry = re.fullmatch(r"\s+([\w.-]+):\s+\"?([^\"\s]+)\"?\s*", content) if inside else None
+            if entry:
+                found[entry[1]] = entry[2]
+            elif content.strip():
+                inside = content.strip() == "curie_map:"
+    return found
 
 
 def _mapping(columns: list[str], row: list[str], curies: dict[str, str], place: str) -> Mapping:

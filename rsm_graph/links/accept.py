@@ -11,7 +11,7 @@ from rsm_graph.errors import InputError
 from rsm_graph.links import files
 from rsm_graph.links.ours import Ours
 from rsm_graph.links.wikidata import ITEM
-from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES, prefixes, shorten
+from rsm_graph.namespaces import DEFAULT_BASE, VOCABULARIES, shorten
 
 EXACT = VOCABULARIES["skos"] + "exactMatch"
 
@@ -55,9 +55,8 @@ def accept(path: Path, ours: Ours, decision: Decision, today: date) -> str:
                 raise InputError(f"{decision.subject} has the exact match <{row.object}> already.", "Use closeMatch.")
     text = path.read_text(encoding="utf-8")
     columns = next(line for line in text.splitlines() if not line.startswith("#")).split("\t")
-    names = {n: i for n, i in prefixes(DEFAULT_BASE).items() if f"#  {n}:" in text}
     cells = {
-        "subject_id": shorten(subject.replace(base, DEFAULT_BASE, 1), names),
+        "subject_id": shorten(subject.replace(base, DEFAULT_BASE, 1), sssom.curie_map(text)),
         "subject_label": ours.index.label(subject),
         "predicate_id": decision.predicate,
         "object_id": f"wd:{decision.item}",
