@@ -218,9 +218,10 @@ class _Side:
 
     def key(self, target: bytes, fields: dict[bytes, bytes]) -> Key:
         """Return what equal requests have in common: target, Accept and Host."""
-        path, mark, _ = target.partition(b"?")
-        if mark and not unquote_to_bytes(self.path(path)).startswith(_ASKED):
-            target = path
+        if b"?" in target and not target.startswith(_ASKED):
+            path = target.partition(b"?")[0]
+            if not unquote_to_bytes(self.path(path)).startswith(_ASKED):
+                target = path
         return target, fields.get(b"accept", b""), fields.get(b"host", b"")
 
     def key_of(self, request: Plain) -> Key:

@@ -196,22 +196,22 @@ class Reply(Response):
         ``accepted`` is the request's ``Accept-Encoding``. Nothing when the form it asks for is not made yet.
         """
         encoding = preferred_encoding(accepted) if self._compressible else ""
-        body = self._body(encoding)
-        return None if body is None else (self._head(encoding, body), body)
+        body = self._packed.get(encoding) if encoding else self.content
+        return None if body is None else (self._heads.get(encoding) or self._head(encoding, body), body)
 
     async def sent(self, accepted: bytes) -> tuple[bytes, Iterable[bytes], int]:
         """Return head, parts and length as :meth:`wire` does, making the form that is asked for."""
-        encoding = preferred_encoding(accepted) if self._compressible else ""
-        body = self._body(encoding)
-        if body is None:
-            body = await self._compress(encoding)
-        return self._head(encoding, body), (body,), len(body)
+        found = self.wire(accepted)
+        if found is None:
+            await self._compress(preferred_encoding(accepted))
+            found = self.wire(accepted)
+        assert found is not None
+        head, body = found
+        return head, (body,), len(body)
 
     def _head(self, encoding: str, body: bytes) -> bytes:
-        head = self._heads.get(encoding)
-        if head is None:
-            head = _head(self.status_code, self._fields(encoding, len(body)))
-            self._heads = {**self._heads, encoding: head}
+        head = _head(self.status_code, self._fields(encoding, len(body)))
+        self._heads = {**self._heads, encoding: head}
         return head
 
     def add_variant(self, encoding: str, body: bytes) -> None:
