@@ -144,13 +144,13 @@ def _tenures(site: Site) -> Iterator[Tenure]:
 def _figures(site: Site) -> Iterator[Figure]:
     index = site.release.index
     partial = (site.term("nation"), site.term("command"))
-    for local, number in (("StrengthFigure", "troops"), ("Edition", "printedTotal")):
+    for local, figure in (("StrengthFigure", "troops"), ("Edition", "printedTotal")):
         for statement in index.mentioning(site.term(local)):
             iri = statement.subject.value
             if statement.predicate != RDF_TYPE or not statement.accepted or any(index.values(iri, p) for p in partial):
                 continue
             day = next((_day(str(v.value)) for v in index.values(iri, site.term("asOf"))), None)
-            troops = next((int(v.value) for v in index.values(iri, site.term(number)) if str(v.value).isdigit()), None)
+            troops = overviews.number(site, iri, figure)
             if day and troops is not None:
                 rounded = any(v.value == "rounded" for v in index.values(iri, site.term("precision")))
                 yield Figure(iri, views.name(site, iri), day.isoformat(), troops, not rounded)

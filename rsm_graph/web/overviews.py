@@ -246,9 +246,10 @@ def _latest_edition(site: Site, mission: str) -> str:
     return max(editions, default=("", ""))[1]
 
 
-def _number(site: Site, iri: str, name: str) -> int | None:
-    values = site.release.index.values(iri, site.term(name))
-    return next((int(v.value) for v in values if str(v.value).isdigit()), None)
+def number(site: Site, iri: str, name: str) -> int | None:
+    """Return a figure that a property of the ontology gives for a thing; nothing where it is no plain number."""
+    values = (str(v.value) for v in site.release.index.values(iri, site.term(name)))
+    return next((int(text) for text in values if re.fullmatch("[0-9]{1,18}", text)), None)
 
 
 def _bars(site: Site, edition: str) -> tuple[Bar, ...]:
@@ -256,7 +257,7 @@ def _bars(site: Site, edition: str) -> tuple[Bar, ...]:
     found = []
     for statement in index.mentioning(edition):
         if statement.predicate == site.term("edition") and isinstance(statement.subject, ox.NamedNode):
-            troops = _number(site, statement.subject.value, "troops")
+            troops = number(site, statement.subject.value, "troops")
             nations = index.values(statement.subject.value, site.term("nation"))
             if troops is not None and nations:
                 found.append((troops, views.term(site, nations[0])))
@@ -268,7 +269,7 @@ def _bars(site: Site, edition: str) -> tuple[Bar, ...]:
 def _figures(site: Site, edition: str) -> Iterator[tuple[str, str, str]]:
     """Yield figures worth knowing first: number, what it counts, where it leads."""
     if edition:
-        total, nations = _number(site, edition, "printedTotal"), _number(site, edition, "printedNationCount")
+        total, nations = number(site, edition, "printedTotal"), number(site, edition, "printedNationCount")
         if total is not None:
             yield f"{total:,}", f"troops, {views.name(site, edition)}", site.address(edition)
         if nations is not None:

@@ -20,6 +20,7 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+_DATE = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2])(?:-([0-9]{2}))?)?(?:T.*)?")
 _INTEGERS = frozenset(_XSD + n for n in ("integer", "nonNegativeInteger", "positiveInteger", "int", "long", "short"))
 _NUMBERS = _INTEGERS | {_XSD + n for n in ("decimal", "double", "float")}
 _MAPPING = VOCABULARIES["sssom"] + "Mapping"
@@ -313,7 +314,7 @@ def _literal(node: ox.Literal) -> Shown:
     kind, text = node.datatype.value, node.value
     if kind in (_XSD + "date", _XSD + "gYearMonth", _XSD + "gYear", _XSD + "dateTime"):
         return Shown(date(text), when=text, title=text, key=text)
-    if kind in _INTEGERS and text.lstrip("-").isdigit():
+    if kind in _INTEGERS and re.fullmatch(r"-?[0-9]{1,18}", text):
         return Shown(f"{int(text):,}", numeric=True, title=text, key=f"{int(text):020d}")
     if kind == VOCABULARIES["geo"] + "wktLiteral" and (at := point(text)):
         east, north = at
@@ -325,16 +326,12 @@ def _literal(node: ox.Literal) -> Shown:
 
 
 def date(text: str) -> str:
-    """Return an ISO date of any precision in words: ``2015-01-01`` as "1 January 2015"."""
-    parts = text.partition("T")[0].split("-")
-    if not all(part.isdigit() for part in parts) or len(parts) > 3 or (len(parts) > 1 and not 1 <= int(parts[1]) <= 12):
+    """Return an ISO date of any precision in words: ``2015-01-01`` as "1 January 2015"; another text as it is."""
+    found = _DATE.fullmatch(text)
+    if found is None:
         return text
-    words = [parts[0]]
-    if len(parts) > 1:
-        words.insert(0, _MONTHS[int(parts[1]) - 1])
-    if len(parts) > 2:
-        words.insert(0, str(int(parts[2])))
-    return " ".join(words)
+    year, month, day = found.groups()
+    return " ".join([*([str(int(day))] if day else []), *([_MONTHS[int(month) - 1]] if month else []), year])
 
 
 def source(site: Site, graph: str) -> Source:
@@ -520,7 +517,7 @@ def table(site: Site, iris: Iterable[str], kind: str, by: str = "", skip: str = 
     def order(subject: str) -> tuple[object, ...]:
         row = cells[subject]
         when = next((c.key for i in dated for c in row[i]), "")
-        troops = next((int(c.title) for i in numeric for c in row[i]), 0) if not dated else 0
+        troops = next((int(c.title) for i in numeric for c in row[i] if c.numeric), 0) if not dated else 0
         return (not when, when, -troops, name(site, subject).casefold())
 
     subjects.sort(key=order)
