@@ -213,6 +213,7 @@ class _Server(uvicorn.Server):
         gc.freeze()  # the release stays for good; a full collection over it would hold up requests for 0.1 s
         gc.enable()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._go(self._reload()))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         if self._watched:
             self._go(self._watch(self._watched))
         self._go(self._write(self._first))
@@ -296,9 +297,12 @@ class _Workers:
             raise InputError("A front process ended as soon as it began.", "See the lines above.")
 
     def _spawn(self, place: int) -> None:
+        # A worker that has no handler for SIGHUP yet would die of it; so it waits, see _Server.startup.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         pid = os.fork()
         if pid:
             self._born[pid] = (place, time.monotonic())
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
             return
         status = 2
         try:

@@ -102,6 +102,23 @@ def test_sighup_loads_the_files_anew(start: Start, tmp_path: Path, workers: str)
     server.stop()
 
 
+def test_sighup_while_workers_are_still_starting_ends_none(tmp_path: Path) -> None:
+    (tmp_path / "a.ttl").write_text(triples(3))
+    command = [sys.executable, "-m", "rsm_graph", "serve", "--port", "0", "--data", "a.ttl", "--workers", "2"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while process.poll() is None and len(children.read_text().split()) < 2:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        process.terminate()
+        process.communicate(timeout=30)
+    assert "serves at" in said
+
+
 def test_what_cannot_be_loaded_leaves_the_old_data(start: Start, tmp_path: Path) -> None:
     file = tmp_path / "a.ttl"
     file.write_text(triples(3))
