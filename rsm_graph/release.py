@@ -194,6 +194,8 @@ def open_built(folder: Path) -> Built:
         return Built(base_iri, contents["rsm-graph.nt"], contents["rsm-graph.nq"])
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror}).", "Name a built release.") from error
+    except ValueError as error:
+        raise InputError(f"{folder / SUMS} is no list of checksums.", "Build the release again.") from error
     except KeyError as error:
         raise InputError(f"{folder / SUMS} does not list {error}.", "Build the release again.") from error
 

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from rsm_graph import release
+from rsm_graph.errors import InputError
 from rsm_graph.settings import Settings
 from rsm_graph.web.server import share
 from tests.conftest import ROOT
@@ -193,3 +194,10 @@ def test_a_damaged_release_is_refused(built: release.Release, tmp_path: Path) ->
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
     assert "rsm-graph.nq is not the file that SHA256SUMS describes" in ended.stderr
+
+
+def test_sums_that_are_none_are_refused(tmp_path: Path) -> None:
+    for content, complaint in ((b"nonsense\n", "is no list"), (b"\xff", "is no list"), (b"", "does not list")):
+        (tmp_path / "SHA256SUMS").write_bytes(content)
+        with pytest.raises(InputError, match=f"SHA256SUMS {complaint}"):
+            release.open_built(tmp_path)
