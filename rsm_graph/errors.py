@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 class RsmGraphError(Exception):
     """Base of the tree.
 
-    ``message`` says what was wrong and where; ``remedy`` says what to do about it (may be empty).
+    ``message`` says what was wrong and where; ``remedy`` says what to do about it (may be empty). ``query`` is the
+    text of the query that met the error, where somebody has set it.
     """
+
+    query = ""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)

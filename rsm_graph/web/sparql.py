@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from rsm_graph import catalog, formats
 from rsm_graph.engine import Answer, Query
 from rsm_graph.engine.screen import form_of
-from rsm_graph.errors import QueryRefused, QueryStopped, RsmGraphError
+from rsm_graph.errors import QueryError, QueryRefused, QueryStopped, RsmGraphError
 from rsm_graph.formats import SOLUTIONS, TRIPLES, Format
 from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES
 from rsm_graph.negotiation import negotiate
@@ -146,9 +146,12 @@ class Endpoint:
         kept = self._kept.get(key)
         if kept is not None:
             return kept
-        answer = await self.site.engine.evaluate(
-            Query(asked.text, accept, asked.default_graphs, asked.named_graphs, client, wanted)
-        )
+        query = Query(asked.text, accept, asked.default_graphs, asked.named_graphs, client, wanted)
+        try:
+            answer = await self.site.engine.evaluate(query)
+        except (QueryError, QueryStopped) as error:
+            error.query = asked.text  # a page shows it, to be mended
+            raise
         reply = _answered(answer)
         if isinstance(reply, Reply) and reply.keep:
             self._kept.put(key, reply)
@@ -183,10 +186,11 @@ class Endpoint:
 
     def _counts(self) -> dict[str, int]:
         """Return the VoID figures of the default graph."""
-        triples = self.site.release.dataset.default_triples
+        dataset = self.site.release.dataset
+        triples, start = dataset.default_triples, dataset.iri("id/")
         return {
             "triples": len(triples),
-            "entities": len(self.site.release.index.things),
+            "entities": len({s for t in triples if (s := t.subject.value).startswith(start)}),
             "classes": len({t.object for t in triples if t.predicate.value == RDF_TYPE}),
             "properties": len({t.predicate for t in triples}),
         }
@@ -224,10 +228,10 @@ class Endpoint:
         # The passages are named graphs too, hundreds of them; they are found by asking for rsm:Passage.
         own = [name for name in dataset.graphs if name.startswith(dataset.iri("graph/"))]
         for name in own:
-            node = f"{endpoint}#{name.rpartition('/')[2]}"
+            node = f"{endpoint}#graph-{name.rpartition('/')[2]}"
             lines.append(
                 f"<{endpoint}#dataset> sd:namedGraph <{node}> . <{node}> a sd:NamedGraph ; sd:name <{name}> ; "
-                f"sd:graph <{node}-graph> . <{node}-graph> a sd:Graph ; {count(len(dataset.graphs[name]))} ."
+                f"sd:graph <{node}-content> . <{node}-content> a sd:Graph ; {count(len(dataset.graphs[name]))} ."
             )
         prefixes = "".join(f"@prefix {name}: <{iri}> .\n" for name, iri in (self.site.names | {"sd": sd}).items())
         text = prefixes + "\n".join(lines)

@@ -305,6 +305,26 @@ def test_the_service_description_describes_this_endpoint(server: httpx.Client, f
     assert row["triples"].value == count.json()["results"]["bindings"][0]["n"]["value"]
     assert int(row["formats"].value) == len(formats.SOLUTIONS) + len(formats.TRIPLES)
     assert int(row["graphs"].value) >= 5
+    parts = [VOCABULARIES["sd"] + name for name in ("Dataset", "Graph", "NamedGraph", "Service")]
+    for part in store.quads_for_pattern(None, ox.NamedNode(VOCABULARIES["rdf"] + "type"), None):
+        others = {q.object.value for q in store.quads_for_pattern(part.subject, part.predicate, None)}
+        assert len(others & set(parts)) == 1, f"{part.subject} is several things at once"
+    (entities,) = store.query("SELECT ?n { ?graph void:entities ?n }", prefixes=prefixes)  # type: ignore[misc]
+    release = formats.parse(server.get("/dataset.nt").content, formats.by_name("nt"), "dataset")
+    (stated,) = {q.object.value for q in release if q.predicate.value == VOCABULARIES["void"] + "entities"
+                 and q.subject.value.endswith("/id/dataset/rsm/1.0.0")}  # fmt: skip
+    assert entities["n"].value == stated
+
+
+def test_a_query_that_fails_in_a_browser_can_be_mended_there(server: httpx.Client) -> None:
+    query = "SELECT ?s { ?s a rsm:Nation } ORDER\n</textarea><b>"
+    page = server.get("/sparql", params={"query": query}, headers={"accept": "text/html"})
+    assert page.status_code == 400
+    assert "Line 2" in page.text
+    assert "ORDER\n&lt;/textarea&gt;&lt;b&gt;</textarea>" in page.text
+    assert "<textarea" not in server.get("/nothing", headers={"accept": "text/html"}).text
+    long = f"SELEC # {'x' * 100_000}"
+    assert len(server.post("/sparql", data={"query": long}, headers={"accept": "text/html"}).content) < 20_000
 
 
 def test_a_browser_gets_the_editor_and_answers_as_pages(server: httpx.Client) -> None:
