@@ -9,12 +9,13 @@ the hash seed.
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, NamedTuple, cast
 from typing import Literal as OneOf
-from typing import NamedTuple, cast
 
 import pyoxigraph as ox
 import zstandard
@@ -115,20 +116,35 @@ def read(path: Path, base_iri: str = namespaces.DEFAULT_BASE) -> list[ox.Quad]:
     column when it does not parse.
     """
     try:
-        data = _unpacked(path)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason}).", "Check the name and the rights.") from error
+        with opened(path) as stream:
+            data = stream.read()
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
     data = data.replace(namespaces.DEFAULT_BASE.encode(), base_iri.encode())
     return parse(data, of_file(path), str(path), base_iri=path.resolve().as_uri())
 
 
-def _unpacked(path: Path) -> bytes:
-    data = path.read_bytes()
+UNREADABLE = (OSError, EOFError, zlib.error, zstandard.ZstdError)
+"""What reading from :func:`opened` may raise."""
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Return a stream over the bytes of a file, unpacked if its name says that it is compressed.
+
+    Opening it, or reading from it, raises one of :data:`UNREADABLE`.
+    """
     if path.suffix == ".gz":
-        return gzip.decompress(data)
-    if path.suffix != ".zst":
-        return data
+        return cast(IO[bytes], gzip.open(path))
+    return io.BytesIO(_frames(path.read_bytes())) if path.suffix == ".zst" else path.open("rb")
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """Return what one of :data:`UNREADABLE` means for the file."""
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{path}: cannot be read ({reason}).", "Check the file, its name and the rights.")
+
+
+def _frames(data: bytes) -> bytes:
     parts = []
     while data:  # frame by frame, for only so does the library tell that one is not whole
         frame = zstandard.ZstdDecompressor().decompressobj()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
 
 import pyoxigraph as ox
 
 from rsm_graph.engine import EXACT_BYTES, DataFile, Source
 from rsm_graph.engine.restore import Originals, Recorder
 from rsm_graph.errors import InputError, RdfSyntaxError
-from rsm_graph.formats import of_file
+from rsm_graph.formats import UNREADABLE, of_file, opened, unreadable
 
 
 def load(source: Source) -> tuple[ox.Store, Originals]:
@@ -66,8 +64,8 @@ def _fill(store: ox.Store, source: Source) -> Originals:
             store.bulk_extend(recorder.watch(_parse(file)))
         except SyntaxError as error:
             raise _syntax_error(file, error) from error
-        except OSError as error:
-            raise InputError(f"{file.path}: cannot be read ({error.strerror or error}).") from error
+        except UNREADABLE as error:
+            raise unreadable(file.path, error) from error
     return recorder.originals()
 
 
@@ -81,26 +79,22 @@ def _exact(source: Source) -> bool:
 def _bulk_load(store: ox.Store, file: DataFile) -> None:
     kind, graph = _kind_and_graph(file)
     try:
-        if file.path.suffix == ".gz":
-            with _opened(file.path) as stream:
+        if file.path.suffix in (".gz", ".zst"):
+            with opened(file.path) as stream:
                 store.bulk_load(stream, kind, base_iri=_base(file), to_graph=graph)
-        else:
+        else:  # the engine reads it by itself, and quicker
             store.bulk_load(path=str(file.path), format=kind, base_iri=_base(file), to_graph=graph)
     except SyntaxError as error:
         raise _syntax_error(file, error) from error
-    except OSError as error:
-        raise InputError(f"{file.path}: cannot be read ({error.strerror or error}).") from error
+    except UNREADABLE as error:
+        raise unreadable(file.path, error) from error
 
 
 def _parse(file: DataFile) -> Iterator[ox.Quad]:
     kind, graph = _kind_and_graph(file)
-    with _opened(file.path) as stream:
+    with opened(file.path) as stream:
         for quad in ox.parse(stream, kind, base_iri=_base(file), rename_blank_nodes=True):
             yield ox.Quad(quad.subject, quad.predicate, quad.object, graph) if graph is not None else quad
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def _kind_and_graph(file: DataFile) -> tuple[ox.RdfFormat, ox.NamedNode | None]:

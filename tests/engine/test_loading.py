@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pyoxigraph as ox
 import pytest
+import zstandard
 
 from rsm_graph.engine import DataFile, Query, Source
 from rsm_graph.engine.local import LocalEngine
@@ -45,13 +46,27 @@ def test_files_of_every_syntax_load_into_the_graph_that_is_asked_for(
 ) -> None:
     triple = ox.Triple(ox.NamedNode("urn:a"), ox.NamedNode("http://example.org/p"), ox.Literal("é"))
     data = ox.serialize([triple], format=ox.RdfFormat.from_media_type(kind))
-    plain, packed = tmp_path / name, tmp_path / f"{name}.gz"
+    plain, gz, zst = (tmp_path / f"{name}{ending}" for ending in ("", ".gz", ".zst"))
     plain.write_bytes(data)
-    packed.write_bytes(gzip.compress(data))
-    files = (DataFile(plain), DataFile(plain, "urn:g"), DataFile(packed, "urn:h"))
+    gz.write_bytes(gzip.compress(data))
+    zst.write_bytes(zstandard.compress(data))
+    files = (DataFile(plain), DataFile(plain, "urn:g"), DataFile(gz, "urn:h"), DataFile(zst, "urn:i"))
     engine = LocalEngine(Source(files=files, exact=exact), Settings())
-    assert number(engine) == 3
-    assert number(engine, "SELECT (COUNT(DISTINCT ?g) AS ?n) { GRAPH ?g { <urn:a> ?p ?o } }") == 2
+    assert number(engine) == 4
+    assert number(engine, "SELECT (COUNT(DISTINCT ?g) AS ?n) { GRAPH ?g { <urn:a> ?p ?o } }") == 3
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("zst", zstandard.compress)])
+def test_a_compressed_file_that_is_cut_off_or_is_none_is_refused(
+    tmp_path: Path, ending: str, pack: Callable[[bytes], bytes], exact: bool
+) -> None:
+    whole = pack(b"".join(b"<urn:%d> <urn:p> <urn:o> .\n" % number for number in range(5000)))
+    path = tmp_path / f"a.nt.{ending}"
+    for content in (whole[:-1], whole[: len(whole) // 2], b"<urn:a> <urn:p> <urn:o> .\n"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"a.nt.{ending}: cannot be read"):
+            LocalEngine(Source(files=(DataFile(path),), exact=exact), Settings())
 
 
 @pytest.mark.parametrize("exact", [True, False])
