@@ -27,7 +27,7 @@ from rsm_graph.release import Release
 from rsm_graph.settings import Settings
 from rsm_graph.web import problems, sparql
 from rsm_graph.web.observe import LogHandler, Observer
-from rsm_graph.web.protocol import Plain, Work
+from rsm_graph.web.protocol import Client, Fields, Work
 from rsm_graph.web.replies import Kept, Key, Reply, head
 from rsm_graph.web.site import Site
 
@@ -66,50 +66,47 @@ class App:
         """Return whether a POST to ``target`` is a query."""
         return self._side.path(target.partition(b"?")[0]) == b"/sparql"
 
-    def at_once(self, request: Plain) -> tuple[bytes, bytes] | None:
+    def at_once(self, target: bytes, fields: Fields, client: Client, body: bytes | None) -> tuple[bytes, bytes] | None:
         """Return head and body of the answer when it is kept; the protocol then sends it by itself.
 
         The head lacks its last empty line; see :meth:`~rsm_graph.web.replies.Reply.wire`.
         """
         started = time.perf_counter()
         side = self._side
-        reply = side.replies.get(side.key_of(request))
-        wire = reply.wire(request.fields.get(b"accept-encoding", b"")) if reply else None
+        reply = side.replies.get(side.key(target, fields, body))
+        wire = reply.wire(fields.get(b"accept-encoding", b"")) if reply else None
         if reply is None or wire is None:
             return None
-        head, body = wire
-        scope = self._scope(side, request)
-        self.observer.request(scope, reply.status_code, len(body), time.perf_counter() - started, True)
-        return b"%sx-request-id: %s\r\nserver-timing: kept\r\n" % (head, scope["rsm_graph.request_id"].encode()), body
+        scope = self._scope(side, target, client, body)
+        self.observer.request(scope, reply.status_code, len(wire[1]), time.perf_counter() - started, True)
+        request_id = scope["rsm_graph.request_id"].encode()
+        return b"%sx-request-id: %s\r\nserver-timing: kept\r\n" % (wire[0], request_id), wire[1]
 
-    def soon(self, request: Plain) -> Work | None:
+    def soon(self, target: bytes, fields: Fields, client: Client, body: bytes | None) -> Work | None:
         """Return what finds head and parts of the answer, if the request asks the endpoint a query.
 
         The protocol sends them by itself, which saves a third of what HTTP costs a short query, and cancels the
         call when the client leaves. The head lacks its last empty line.
         """
-        path, _, query = request.target.partition(b"?")
-        if request.body is None and (b"query=" not in query or b"#" in query or self._side.path(path) != b"/sparql"):
+        path, _, query = target.partition(b"?")
+        if body is None and (b"query=" not in query or b"#" in query or self._side.path(path) != b"/sparql"):
             return None
-        return partial(self._asked, request)
+        return partial(self._asked, target, fields, client, body)
 
-    async def _asked(self, request: Plain) -> tuple[bytes, Iterable[bytes]]:
+    async def _asked(
+        self, target: bytes, fields: Fields, client: Client, body: bytes | None
+    ) -> tuple[bytes, Iterable[bytes]]:
         started = time.perf_counter()
         side = self._side
-        scope = self._scope(side, request)
+        scope = self._scope(side, target, client, body)
         request_id = scope["rsm_graph.request_id"]
         status, sent = 500, 0
         try:
-            reply = await side.endpoint.ask(
-                scope["method"],
-                scope["query_string"],
-                request.fields,
-                request.body or b"",
-                request.client[0] if request.client else "",
-            )
+            peer = client[0] if client else ""
+            reply = await side.endpoint.ask(scope["method"], scope["query_string"], fields, body or b"", peer)
             if isinstance(reply, Reply) and reply.keep:
-                side.replies.put(side.key_of(request), reply)
-            head, parts, sent = await reply.sent(request.fields.get(b"accept-encoding", b""))
+                side.replies.put(side.key(target, fields, body), reply)
+            head, parts, sent = await reply.sent(fields.get(b"accept-encoding", b""))
             status = reply.status_code
         except asyncio.CancelledError:
             status = 499
@@ -118,14 +115,14 @@ class App:
             self.observer.request(scope, status, sent, time.perf_counter() - started, False)
         return b"%sx-request-id: %s\r\n" % (head, request_id.encode()), parts
 
-    def _scope(self, side: _Side, request: Plain) -> Scope:
+    def _scope(self, side: _Side, target: bytes, client: Client, body: bytes | None) -> Scope:
         """Return what the log says about a request that the protocol answers by itself."""
-        path, _, query = request.target.partition(b"?")
+        path, _, query = target.partition(b"?")
         return {
             "path": side.path(path).decode("latin-1"),
             "query_string": query,
-            "method": "GET" if request.body is None else "POST",
-            "client": request.client,
+            "method": "GET" if body is None else "POST",
+            "client": client,
             "rsm_graph.request_id": self.observer.next_id(),
         }
 
@@ -216,25 +213,16 @@ class _Side:
             return {**scope, "method": "GET", "rsm_graph.bodiless": True}
         return scope
 
-    def key(self, target: bytes, fields: dict[bytes, bytes]) -> Key:
-        """Return what equal requests have in common: target, Accept and Host."""
+    def key(self, target: bytes, fields: Fields, body: bytes | None = None) -> Key:
+        """Return what equal requests have in common: target, Accept and Host; for a POST, the body and its type too."""
         if b"?" in target and not target.startswith(_ASKED):
             path = target.partition(b"?")[0]
             if not unquote_to_bytes(self.path(path)).startswith(_ASKED):
                 target = path
-        return target, fields.get(b"accept", b""), fields.get(b"host", b"")
-
-    def key_of(self, request: Plain) -> Key:
-        """Return what equal plain requests have in common: for a POST, the body and its type too."""
-        key = self.key(request.target, request.fields)
-        if request.body is None:
-            return key
-        return (
-            *key,
-            request.fields.get(b"content-type", b""),
-            request.fields.get(b"content-encoding", b""),
-            request.body,
-        )
+        if body is None:
+            return target, fields.get(b"accept", b""), fields.get(b"host", b"")
+        names = (b"accept", b"host", b"content-type", b"content-encoding")
+        return target, *(fields.get(name, b"") for name in names), body
 
     def path(self, raw: bytes) -> bytes:
         """Return a path without the prefix that a proxy, or the base IRI, has put before it."""

@@ -81,8 +81,7 @@ class Observer:
 
     def request(self, scope: Scope, status: int, sent: int, seconds: float, hit: bool) -> None:
         """Count and log one request that has ended."""
-        path: str = scope["path"][:_LOGGED]
-        route = _route(path[:40])
+        route, path = _named(scope["path"][:_LOGGED])
         method = "HEAD" if "rsm_graph.bodiless" in scope else scope["method"]
         self._requests[route, method, status] += 1
         self._hits += hit
@@ -101,13 +100,11 @@ class Observer:
             text = json.dumps(scope["query_string"][:_LOGGED].decode("latin-1"))
             query = f', "query": {text}'
         request_id = scope["rsm_graph.request_id"]
-        plain = path.isascii() and path.isprintable() and '"' not in path and "\\" not in path
-        quoted = f'"{path}"' if plain else json.dumps(path)
         # Written out by hand: json.dumps of the whole would cost more than the answer to a repeated query.
         self._log(
             f'{{"time": "{self._now()}", "level": "{level}", "event": "{event}", "id": "{request_id}", '
             f'"client": "{peer}", "method": "{method}", '
-            f'"path": {quoted}, "status": {status}, "bytes": {sent}, '
+            f'"path": {path}, "status": {status}, "bytes": {sent}, '
             f'"ms": {seconds * 1000:.2f}, "kept": {kept}{query}}}'
         )
 
@@ -218,10 +215,11 @@ class Observer:
 
 
 @lru_cache(maxsize=1024)
-def _route(path: str) -> str:
-    """Return the name under which requests for a path are counted."""
+@lru_cache(maxsize=1024)
+def _named(path: str) -> tuple[str, str]:
+    """Return the name under which requests for a path are counted, and the path as a line of the log has it."""
     route = path[1:].partition("/")[0].partition(".")[0] or "home"
-    return route if route in _ROUTES or route == "home" else "other"
+    return (route if route in _ROUTES or route == "home" else "other"), json.dumps(path)
 
 
 def _head(name: str, kind: str, text: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -31,29 +31,24 @@ HEAD_LINES = 100
 BODY_BYTES = 64 * 1024
 """Bytes up to which the body of a request is gathered here; longer ones are read by the application."""
 
+Fields = dict[bytes, bytes]
+Client = tuple[str, int] | None
 Work = Callable[[], Awaitable[tuple[bytes, Iterable[bytes]]]]
 
 
-class Plain(NamedTuple):
-    """A GET, or a POST with its whole body, over a connection that stays open."""
-
-    target: bytes
-    fields: dict[bytes, bytes]
-    client: tuple[str, int] | None
-    body: bytes | None
-    """Nothing for a GET."""
-
-
 class Quick(Protocol):
-    """An application that answers plain requests beside ASGI."""
+    """An application that answers plain requests beside ASGI: a GET, or a POST with its whole ``body``.
+
+    ``target`` and ``fields`` are those of the request; it came over a connection that stays open.
+    """
 
     def takes(self, target: bytes) -> bool:
         """Return whether a POST to ``target`` is for :meth:`at_once` and :meth:`soon`."""
 
-    def at_once(self, request: Plain) -> tuple[bytes, bytes] | None:
+    def at_once(self, target: bytes, fields: Fields, client: Client, body: bytes | None) -> tuple[bytes, bytes] | None:
         """Return head and body."""
 
-    def soon(self, request: Plain) -> Work | None:
+    def soon(self, target: bytes, fields: Fields, client: Client, body: bytes | None) -> Work | None:
         """Return what finds head and parts of the body; never nothing for a POST that it takes."""
 
 
@@ -151,7 +146,7 @@ class _BoundedHttp(HttpToolsProtocol):
         self._own = len(fields) == len(self.headers) and self._is_plain(fields)
         if not self._own:
             super().on_headers_complete()
-        elif self._body is None and not self._answer(Plain(self.url, fields, self.client, None)):
+        elif self._body is None and not self._answer(fields, None):
             self._own = False
             super().on_headers_complete()
 
@@ -175,14 +170,14 @@ class _BoundedHttp(HttpToolsProtocol):
             return True
         return method == b"GET" and length is None
 
-    def _answer(self, request: Plain) -> bool:
+    def _answer(self, fields: Fields, body: bytes | None) -> bool:
         """Answer the request here if the application can; return whether it does."""
         assert self._quick is not None
-        answer = self._quick.at_once(request)
+        answer = self._quick.at_once(self.url, fields, self.client, body)
         if answer is not None:
             self.transport.write(b"%s%s\r\n%s" % (answer[0], self._date(), answer[1]))
             return True
-        work = self._quick.soon(request)
+        work = self._quick.soon(self.url, fields, self.client, body)
         if work is None:
             return False
         own = _Cycle()
@@ -236,7 +231,7 @@ class _BoundedHttp(HttpToolsProtocol):
             super().on_message_complete()
             return
         if self._body is not None:
-            answered = self._answer(Plain(self.url, self._fields, self.client, b"".join(self._body)))
+            answered = self._answer(self._fields, b"".join(self._body))
             assert answered
         if self._pending is None:
             self.on_response_complete()
