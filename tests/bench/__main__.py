@@ -137,18 +137,20 @@ class Table:
         print("|" + "|".join(["", *names, *ratios]) + "|")
         print("|" + "|".join(["---"] * (1 + len(names) + len(ratios))) + "|", flush=True)
 
-    def row(self, label: str, found: dict[str, float], unit: str, *, less_is_better: bool = False) -> None:
+    def row(
+        self, label: str, found: dict[str, float], unit: str, *, less_is_better: bool = False, ratios: bool = True
+    ) -> None:
         """Print a row; a ratio above 1 says that the first server is the better one."""
         figures = [f"{found[name]:,.{_digits(found[name])}f} {unit}" if name in found else "–" for name in self._names]
         first = found[self._names[0]]
-        ratios = []
+        compared = []
         for name in self._names[1:]:
-            if name not in found or not found[name] or not first:
-                ratios.append("–")
+            if not ratios or name not in found or not found[name] or not first:
+                compared.append("–")
             else:
                 ratio = found[name] / first if less_is_better else first / found[name]
-                ratios.append(f"{ratio:.2f}")
-        print("|" + "|".join([label, *figures, *ratios]) + "|", flush=True)
+                compared.append(f"{ratio:.2f}")
+        print("|" + "|".join([label, *figures, *compared]) + "|", flush=True)
 
 
 def _digits(value: float) -> int:
@@ -236,15 +238,17 @@ def _beside_runaways(table: Table, starters: Iterable[Starter], release: Path, q
                 load = wrk(server.sparql, queries, "cold", 1, seconds)
                 runaways.leave()
                 beside = f"light mix, cold, 1 connection, beside {number} runaways"
-                rows.setdefault(f"{beside}: median", {})[server.name] = load.median
-                rows.setdefault(f"{beside}: 99th percentile", {})[server.name] = load.p99
+                if load.per_second:  # else it has answered nothing
+                    rows.setdefault(f"{beside}: median", {})[server.name] = load.median
+                    rows.setdefault(f"{beside}: 99th percentile", {})[server.name] = load.p99
                 if number:
                     time.sleep(1)
                     left = f"processors in use 1 s after {number} runaways have left"
                     rows.setdefault(left, {})[server.name] = processor_use(server.pid, 0.5)
                 print(f"{server.name} beside {number} runaways: {load.failed} failed", file=sys.stderr)
     for label, found in sorted(rows.items(), key=lambda row: [int(n) for n in re.findall(r"(\d+) runaways", row[0])]):
-        table.row(label, found, "" if label.startswith("processors") else "ms", less_is_better=True)
+        busy = label.startswith("processors")
+        table.row(label, found, "" if busy else "ms", less_is_better=True, ratios=not busy)
 
 
 if __name__ == "__main__":
