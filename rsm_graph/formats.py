@@ -77,6 +77,9 @@ class Encoding(NamedTuple):
 ENCODINGS = (Encoding("gzip", "gz", "application/gzip"), Encoding("zstd", "zst", "application/zstd"))
 """The compressions of every dump."""
 
+COMPRESSED = frozenset(f".{encoding.ending}" for encoding in ENCODINGS)
+"""Suffixes of files that :func:`opened` unpacks."""
+
 _OXIGRAPH = {
     "ttl": ox.RdfFormat.TURTLE,
     "jsonld": ox.RdfFormat.JSON_LD,
@@ -101,7 +104,7 @@ def by_name(name: str, offered: Iterable[Format] = FORMATS) -> Format:
 
 def of_file(path: Path) -> Format:
     """Return the RDF format of a file by its name, a compression aside; raises :class:`InputError` when unknown."""
-    suffixes = [s.lstrip(".").lower() for s in path.suffixes if s.lstrip(".") not in {e.ending for e in ENCODINGS}]
+    suffixes = [s.lstrip(".").lower() for s in path.suffixes if s not in COMPRESSED]
     try:
         return by_name(suffixes[-1] if suffixes else "", TRIPLES + QUADS)
     except InputError:

@@ -10,7 +10,7 @@ import pyoxigraph as ox
 from rsm_graph.engine import EXACT_BYTES, DataFile, Source
 from rsm_graph.engine.restore import Originals, Recorder
 from rsm_graph.errors import InputError, RdfSyntaxError
-from rsm_graph.formats import UNREADABLE, of_file, opened, unreadable
+from rsm_graph.formats import COMPRESSED, UNREADABLE, of_file, opened, unreadable
 
 
 def load(source: Source) -> tuple[ox.Store, Originals]:
@@ -79,7 +79,7 @@ def _exact(source: Source) -> bool:
 def _bulk_load(store: ox.Store, file: DataFile) -> None:
     kind, graph = _kind_and_graph(file)
     try:
-        if file.path.suffix in (".gz", ".zst"):
+        if file.path.suffix in COMPRESSED:
             with opened(file.path) as stream:
                 store.bulk_load(stream, kind, base_iri=_base(file), to_graph=graph)
         else:  # the engine reads it by itself, and quicker

@@ -59,9 +59,8 @@ def with_constant(text: str) -> str:
             return text
         first, last, constants = found
         checked = stream[opening + 1 : first] + stream[last + 1 : closing]
+        given = leading is not None  # what a filter sees has to be bound by the group itself
         for variable in constants:
-            # What a filter sees has to be bound by the group itself.
-            given = leading is not None
             if not _Check(checked, variable).group(0, len(checked), bound=given, outside=given):
                 return text
     except (_Unsure, IndexError):

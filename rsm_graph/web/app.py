@@ -63,7 +63,7 @@ class App:
             await self._lifespan(receive, send)
 
     def takes(self, target: bytes) -> bool:
-        """Return whether a POST to ``target`` is a query."""
+        """Return whether ``target`` is the endpoint, so that a POST to it is a query."""
         return self._side.path(target.partition(b"?")[0]) == b"/sparql"
 
     def at_once(self, target: bytes, fields: Fields, client: Client, body: bytes | None) -> tuple[bytes, bytes] | None:
@@ -88,8 +88,8 @@ class App:
         The protocol sends them by itself, which saves a third of what HTTP costs a short query, and cancels the
         call when the client leaves. The head lacks its last empty line.
         """
-        path, _, query = target.partition(b"?")
-        if body is None and (b"query=" not in query or b"#" in query or self._side.path(path) != b"/sparql"):
+        query = target.partition(b"?")[2]
+        if body is None and (b"query=" not in query or b"#" in query or not self.takes(target)):
             return None
         return partial(self._asked, target, fields, client, body)
 

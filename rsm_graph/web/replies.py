@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
@@ -55,7 +55,6 @@ def head(scope: Scope) -> dict[bytes, bytes]:
 
 _OF_CONTENT = (b"content-type", b"content-disposition", b"accept-ranges")
 """Fields that say something about a body, and so have no place beside none (RFC 9110, 15.4.5)."""
-_NONE_YET: Mapping[str, bytes] = {}
 
 
 class Reply(Response):
@@ -98,11 +97,12 @@ class Reply(Response):
             common.append((b"accept-ranges", b"bytes"))
         if content_type:
             common.append(_line("content-type", content_type))
-        # Bytes, and tuples of bytes, are nothing to the garbage collector, which looks at every kept reply in a full
-        # collection: with lists and filled dictionaries here it held up requests for a tenth of a second.
+        # Bytes, and tuples and dictionaries of bytes, are nothing to the garbage collector, which looks at every kept
+        # reply in a full collection: with lists here it held up requests for a tenth of a second.
         self._common = tuple(common)
-        self._packed: Mapping[str, bytes] = _NONE_YET
-        self._heads: Mapping[str, bytes] = _NONE_YET
+        self._bodies = {"": body}
+        """By content coding, and so are the heads that go before them over a connection."""
+        self._heads: dict[str, bytes] = {}
 
     @property
     def size(self) -> int:
@@ -133,7 +133,7 @@ class Reply(Response):
                 return
             if self._ranges and b"range" in asked and await self._part(asked, scope, send):
                 return
-        body = self._body(encoding)
+        body = self._bodies.get(encoding)
         if body is None:
             body = await self._compress(encoding)
         headers = self._fields(encoding, len(body))
@@ -179,9 +179,6 @@ class Reply(Response):
     def _same_date(self, value: bytes) -> bool:
         return bool(self._modified) and value == format_datetime(self._modified or _EPOCH, usegmt=True).encode()
 
-    def _body(self, encoding: str) -> bytes | None:
-        return self._packed.get(encoding) if encoding else self.content
-
     async def _compress(self, encoding: str) -> bytes:
         if len(self.content) < _LONG:
             packed = _packed(self.content, encoding)
@@ -196,7 +193,7 @@ class Reply(Response):
         ``accepted`` is the request's ``Accept-Encoding``. Nothing when the form it asks for is not made yet.
         """
         encoding = preferred_encoding(accepted) if self._compressible else ""
-        body = self._packed.get(encoding) if encoding else self.content
+        body = self._bodies.get(encoding)
         return None if body is None else (self._heads.get(encoding) or self._head(encoding, body), body)
 
     async def sent(self, accepted: bytes) -> tuple[bytes, Iterable[bytes], int]:
@@ -210,13 +207,12 @@ class Reply(Response):
         return head, (body,), len(body)
 
     def _head(self, encoding: str, body: bytes) -> bytes:
-        head = _head(self.status_code, self._fields(encoding, len(body)))
-        self._heads = {**self._heads, encoding: head}
+        head = self._heads[encoding] = _head(self.status_code, self._fields(encoding, len(body)))
         return head
 
     def add_variant(self, encoding: str, body: bytes) -> None:
         """Take a compressed form: this one's own, or a file that the build has written."""
-        self._packed = {**self._packed, encoding: body}
+        self._bodies[encoding] = body
 
 
 class Spooled(Response):
