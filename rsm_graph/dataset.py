@@ -109,7 +109,7 @@ def load_project(base_iri: str = DEFAULT_BASE, root: Path | None = None) -> Data
         ("ontology/concepts", "*.ttl", graph + "concepts"),
         ("ontology/shapes", "*.ttl", graph + "shapes"),
         ("data", "*.ttl", graph + "dataset"),
-        ("data", "*.trig", ""),
+        ("data", "*.trig", graph + "default"),  # for what stands in no graph; it is no passage, as validation says
     )
     named = [(path, name) for folder, pattern, name in places for path in sorted((root / folder).glob(pattern))]
     dataset = load_files(named, base_iri)

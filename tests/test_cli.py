@@ -144,6 +144,27 @@ def test_a_data_file_that_does_not_parse_stops_everything(copy: Path, tmp_path: 
     assert not out.exists()
 
 
+def test_other_data_that_do_not_parse_are_not_served(tmp_path: Path) -> None:
+    path = tmp_path / "broken.trig"
+    path.write_text(BROKEN)
+    for more in ((), ("--workers", "2"), ("--store", str(tmp_path / "store"))):
+        ended = run("serve", "--port", "0", "--data", str(path), *more)
+        assert ended.returncode == 2, more
+        assert "broken.trig:3:" in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert ended.stdout.strip() == ""
+
+
+def test_a_statement_outside_every_graph_is_reported_with_its_file(copy: Path) -> None:
+    with (copy / "data" / "commands.trig").open("a") as file:
+        file.write("\n<https://w3id.org/rsm-graph/id/command/taac-south> rsm:headquarters location:kandahar .\n")
+    ended = run("validate", env=in_copy(copy))
+    assert ended.returncode == 1, ended.stderr
+    assert "statementHasPassage (violation, 1)" in ended.stdout
+    assert "graph:default is no passage" in ended.stdout
+    assert "commands.trig" in ended.stdout
+
+
 def test_data_that_do_not_conform_are_not_built(copy: Path, tmp_path: Path) -> None:
     sheet = copy / "data" / "edition-2020-02.trig"
     text = sheet.read_text()

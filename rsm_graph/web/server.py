@@ -201,7 +201,8 @@ class _Server(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):
             # uvicorn raises the signal again once it has stopped; being told to stop is no failure.
             signal.signal(number, lambda *_: None)
-        self.run(sockets=[self._listening])
+        with contextlib.suppress(SystemExit):  # of uvicorn, with a code of its own, when the application cannot start
+            self.run(sockets=[self._listening])
         if not self.started:
             raise InputError("The server could not start.", "The engine could not load the data, see above.")
 
