@@ -61,6 +61,9 @@ _FIRST_WORD = re.compile(
 )
 # Wherever FROM can stand before an IRI, and a little more; never a place that a token list would not give.
 _FROM = re.compile(r"from(?:[ \t\r\n]|#[^\r\n]*+)*+(?:<|named)")
+# Outside strings over several lines, a number sign at the beginning of a line is in none of the terminals that may hold
+# one (19.8); nor is one behind a space with no quotation mark after it, for an IRI and a name end before the space.
+_COMMENT = re.compile(r"#(?:(?<=[ \t]#)[^'\"\\\r\n]*+|(?<![^\r\n]#)[^\\\r\n]*+)(?![^\r\n])")
 _DOCUMENT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -138,6 +141,16 @@ def _run(value: str, start: int) -> Iterator[Token]:
 def position(text: str, start: int) -> tuple[int, int]:
     """Return line and column of a place in ``text``, both from 1."""
     return text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+
+
+def without_comments(text: str) -> str:
+    """Return a query that means the same as ``text``, without comments as far as no token has to be read for that.
+
+    Two queries that differ in such comments have one answer. Line breaks stay where they are.
+    """
+    if "#" not in text or '"""' in text or "'''" in text or "\\u" in text or "\\U" in text:
+        return text  # an escaped character may be a quotation mark, or end a line (19.2)
+    return _COMMENT.sub("", text).strip(" \t\r\n")
 
 
 def form_of(text: str) -> Form | None:

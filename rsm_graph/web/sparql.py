@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from rsm_graph import catalog, formats
 from rsm_graph.engine import Answer, Query
-from rsm_graph.engine.screen import form_of
+from rsm_graph.engine.screen import form_of, without_comments
 from rsm_graph.errors import QueryError, QueryRefused, QueryStopped, RsmGraphError
 from rsm_graph.formats import SOLUTIONS, TRIPLES, Format
 from rsm_graph.namespaces import RDF_TYPE, VOCABULARIES
@@ -142,7 +142,7 @@ class Endpoint:
                 return await self._page(asked, offered, client)
             else:
                 wanted = negotiate(accept, offered).name
-        key = (asked.text, wanted, "default", *asked.default_graphs, "named", *asked.named_graphs)
+        key = (without_comments(asked.text), wanted, "default", *asked.default_graphs, "named", *asked.named_graphs)
         kept = self._kept.get(key)
         if kept is not None:
             return kept

@@ -46,10 +46,10 @@ class Load:
     p99: float
 
 
-def wrk(url: str, queries: Path, temperature: str, connections: int, seconds: int) -> Load:
+def wrk(url: str, queries: Path, how: str, connections: int, seconds: int) -> Load:
     """Put load on an endpoint."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(_LUA), url]
-    command += ["--", str(queries), temperature, _ACCEPT, str(next(_NUMBERS))]
+    command += ["--", str(queries), how, _ACCEPT, str(next(_NUMBERS))]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = next(line for line in output.splitlines() if line.startswith("RESULT"))
     number, microseconds, failed, median, p99 = map(int, found.split()[1:])
@@ -193,19 +193,21 @@ def main() -> None:
 def _throughput(table: Table, servers: list[Server], files: dict[str, Path], seconds: int, rounds: int) -> None:
     failed: dict[str, int] = {}
 
-    def measure(server: Server, mix: str, temperature: str, connections: int) -> Load:
-        load = wrk(server.sparql, files[mix], temperature, connections, seconds)
+    def measure(server: Server, mix: str, how: str, connections: int) -> Load:
+        load = wrk(server.sparql, files[mix], how, connections, seconds)
         failed[server.name] = failed.get(server.name, 0) + load.failed
         return load
 
-    for mix, temperature in (
+    for mix, how in (
         ("ask", "hot"),
         ("ask", "posted"),
         ("ask", "cold"),
         ("light", "hot"),
         ("light", "posted"),
+        ("light", "commented"),
         ("light", "cold"),
         ("full", "hot"),
+        ("full", "commented"),
         ("full", "cold"),
     ):
         # One heavy query of rdflib's takes longer than a run.
@@ -214,9 +216,9 @@ def _throughput(table: Table, servers: list[Server], files: dict[str, Path], sec
             loads: dict[str, list[Load]] = {server.name: [] for server in asked}
             for _ in range(rounds):
                 for server in asked:
-                    loads[server.name].append(measure(server, mix, temperature, connections))
+                    loads[server.name].append(measure(server, mix, how, connections))
             what = "`ASK {}`" if mix == "ask" else f"{mix} mix"
-            label = f"{what}, {temperature}, {connections} connection{'s' * (connections > 1)}"
+            label = f"{what}, {how}, {connections} connection{'s' * (connections > 1)}"
             if connections == 1:
                 medians = {name: statistics.median(x.median for x in found) for name, found in loads.items()}
                 table.row(f"{label}: median", medians, "ms", less_is_better=True)

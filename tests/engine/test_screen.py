@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 
 import pyoxigraph as ox
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsm_graph.engine.screen import Limits, examine, form_of, screen, tokens
+from rsm_graph.engine.screen import Limits, examine, form_of, screen, tokens, without_comments
 from rsm_graph.errors import QueryError, QueryRefused, QuerySyntaxError, QueryTooLarge
 
 LIMITS = Limits()
@@ -100,6 +101,59 @@ def test_the_engine_calls_nobody_that_the_screen_has_not_seen(pattern: str) -> N
     except (SyntaxError, RuntimeError):
         return
     screen(query, LIMITS)
+
+
+COMMENTED = [
+    ("ASK { } # x", "ASK { }"),
+    ("# it's\nASK # <a> {\r\n{ }#x\n#'\n", "ASK \r\n{ }#x"),
+    ("ASK { ?s ?p 'a # b' }", "ASK { ?s ?p 'a # b' }"),
+    ("ASK { ?s ?p 'a # b' } # c", "ASK { ?s ?p 'a # b' }"),
+    ("ASK { ?s ?p <urn:a#b> }", "ASK { ?s ?p <urn:a#b> }"),
+    ("ASK { ?s ?p 'a' # it's\n}", "ASK { ?s ?p 'a' # it's\n}"),
+    ("ASK { ?s ?p '''\n# a\n''' } # b", "ASK { ?s ?p '''\n# a\n''' } # b"),
+    ("ASK { ?s ?p '\\u0041' } # b", "ASK { ?s ?p '\\u0041' } # b"),
+    ("ASK { } # \\", "ASK { } # \\"),
+]
+
+
+@pytest.mark.parametrize(("text", "plain"), COMMENTED)
+def test_comments_are_taken_out_where_they_are_sure_to_be_comments(text: str, plain: str) -> None:
+    assert without_comments(text) == plain
+
+
+remarks = st.sampled_from(
+    ["#", " #", "\n#", "# x\n", " # '\n", "<urn:a#b>", "'#'", " # ", '"', "'", "a", "\n", "\r", "\\", ":#", "<"]
+)
+PLAIN: Counter[bool] = Counter()
+
+
+@settings(max_examples=1500)
+@given(st.lists(pieces | remarks, max_size=9).map("".join), st.lists(remarks, max_size=3).map("".join))
+def test_a_query_means_the_same_without_its_comments(pattern: str, end: str) -> None:
+    query = f"{DECLARED}SELECT * {{ ?s ?p ?o {pattern} }}{end}"
+    plain = without_comments(query)
+    if plain == query:
+        return
+    store = ox.Store()
+    store.add(ox.Quad(ox.NamedNode("urn:s"), ox.NamedNode("urn:p"), ox.Literal("o")))
+
+    def answer(text: str) -> str:
+        try:
+            results = store.query(text)
+            assert isinstance(results, ox.QuerySolutions)
+            return f"{results.variables} {[str(solution) for solution in results]}"
+        except SyntaxError:
+            return "a syntax error"
+        except (OSError, RuntimeError) as error:
+            return str(error)
+
+    PLAIN[answer(query) != "a syntax error"] += 1
+    assert answer(plain) == answer(query)
+
+
+def test_the_property_has_seen_comments() -> None:
+    if PLAIN:
+        assert PLAIN[True] > 50  # the examples depend on the version of Hypothesis
 
 
 @pytest.mark.parametrize("word", ["INSERT", "delete", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH"])

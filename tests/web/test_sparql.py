@@ -53,6 +53,23 @@ def test_a_query_arrives_by_every_method(
     assert missions(server.request(method, address, headers=headers, content=body)) == MISSIONS
 
 
+def test_a_query_that_differs_in_a_comment_is_not_evaluated_again(server: httpx.Client) -> None:
+    def evaluated() -> str:
+        found = re.search(r'queries_total\{outcome="answered"\} (\d+)', server.get("/metrics").text)
+        assert found is not None
+        return found[1]
+
+    first = server.get("/sparql", params={"query": f"# tool: a\n{SELECT} LIMIT 7 # 1"})
+    known = evaluated()
+    again = server.get("/sparql", params={"query": f"{SELECT} LIMIT 7 # 2"})
+    posted = server.post("/sparql", content=f"# it's the same\n{SELECT} LIMIT 7", headers=DIRECT)
+    assert first.content == again.content == posted.content
+    assert first.headers["etag"] == again.headers["etag"]
+    assert evaluated() == known
+    server.get("/sparql", params={"query": f"{SELECT} LIMIT 8"})
+    assert evaluated() != known
+
+
 @pytest.mark.parametrize(
     ("method", "address", "headers", "body", "status", "says"),
     [
