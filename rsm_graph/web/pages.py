@@ -46,7 +46,7 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
     @router.get("/", tags=["pages"], summary="The mission at a glance")
     async def home(request: Request) -> Response:
         if not site.described:
-            return await page_reply(site, "sparql.html", lambda: {"queries": ()})
+            return await page_reply(site, "sparql.html", lambda: {"queries": site.queries.values()})
         # The base IRI itself is no document in any RDF format; who asks for one gets the dataset's description.
         chosen = negotiate(request.headers.get("accept", ""), (HTML, *TRIPLES))
         if chosen is not HTML:
@@ -197,8 +197,10 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
     async def sitemap(request: Request) -> Response:
         def made() -> bytes:
             kinds = [f"/browse/{kind.name}" for kind in overviews.kinds(site)]
-            fixed = ["/", "/browse", "/queries", "/sparql", "/download/", "/ontology", "/shapes", "/concepts"]
-            fixed += ["/dataset", "/map", "/timeline", "/validation", "/sources", "/docs"]
+            fixed = ["/", "/sparql", "/docs"]
+            if site.described:
+                fixed += ["/browse", "/queries", "/download/", "/ontology", "/shapes", "/concepts", "/dataset", "/map"]
+                fixed += ["/timeline", "/validation", "/sources"]
             paths = [*fixed, *kinds, *(f"/queries/{name}" for name in site.queries)]
             addresses = [f"{site.prefix}{path}" for path in paths] + [site.address(iri) for iri in index.things]
             origin = site.origin(request.scope).removesuffix(site.prefix)

@@ -20,6 +20,8 @@ from rsm_graph.web.problems import HttpProblem
 from rsm_graph.web.replies import head
 from rsm_graph.web.site import Site
 
+_LICENCE = {"name": "CC BY 4.0", "url": "https://creativecommons.org/licenses/by/4.0/"}
+
 
 def pages_app(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> ASGIApp:
     """Return everything but the endpoint as one ASGI application."""
@@ -27,7 +29,7 @@ def pages_app(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> ASGI
         title=site.title or "rsm-graph",
         version=__version__,
         summary="Linked data over HTTP: descriptions of things, SPARQL, downloads.",
-        license_info={"name": "CC BY 4.0", "url": "https://creativecommons.org/licenses/by/4.0/"},
+        license_info=_LICENCE if site.described else None,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

@@ -49,8 +49,8 @@ class Site:
 
     @cached_property
     def queries(self) -> dict[str, project.Text]:
-        """The example queries by name."""
-        return project.texts(project.QUERIES, self.base)
+        """The example queries by name; none over somebody else's data."""
+        return project.texts(project.QUERIES, self.base) if self.described else {}
 
     @cached_property
     def prefixes_in_path(self) -> tuple[str, ...]:

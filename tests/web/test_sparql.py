@@ -387,6 +387,9 @@ def test_other_files_are_served_without_pages_about_their_things(tmp_path: Path)
         assert "Contributions" not in home.text
         for address in ("/browse", "/sources", "/search?q=a", "/dataset", "/validation", "/map", "/timeline", "/docs"):
             assert client.get(address, headers={"accept": "text/html"}).status_code == 200, address
+        assert client.get("/queries/troops-by-nation").status_code == 404
+        assert len(re.findall("<loc>", client.get("/sitemap.xml").text)) == 3
+        assert "license" not in client.get("/openapi.json").json()["info"]
 
 
 @given(st.lists(st.one_of(st.binary(max_size=4), st.sampled_from([b"%3D", b"%0a", b"%0D", b"%e2%82%ac", b"=", b"+"]))))
