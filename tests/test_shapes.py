@@ -17,11 +17,9 @@ from rsm_graph import formats, namespaces, shapes, validation
 from rsm_graph.dataset import Dataset, load_files
 from rsm_graph.derive import derive
 from rsm_graph.namespaces import DEFAULT_BASE
+from tests.examples import BY_NAME, EXAMPLES, SHAPES, background, changed, changes, declared, example, project, report
 
-ROOT = Path(__file__).parent.parent
-EXAMPLES = ROOT / "tests" / "shapes"
-SHAPES = shapes.project_shapes()
-BY_NAME = {constraint.name: constraint for constraint in SHAPES.constraints.values()}
+ENGINES: tuple[validation.Engine, ...] = ("reference", "quick")
 
 PUBLISHED = (
     "label", "labelFr", "ontologyTerm", "knownTerm", "typed", "iriPattern", "noBlankNode", "nationCode",
@@ -45,57 +43,10 @@ PUBLISHED = (
 """Names that others may rely on: an IRI once published never disappears."""
 
 
-def background() -> Dataset:
-    """The ontology, the code lists and the few things that the examples refer to."""
-    graph = f"{DEFAULT_BASE}graph/"
-    concepts = [(path, graph + "concepts") for path in sorted((ROOT / "ontology" / "concepts").glob("*.ttl"))]
-    return load_files(
-        [(ROOT / "ontology" / "rsm.ttl", graph + "ontology"), *concepts, (EXAMPLES / "background.trig", "")],
-        DEFAULT_BASE,
-    )
-
-
 @cache
-def project() -> tuple[Dataset, validation.Report]:
-    """The background, and the report on it alone."""
-    dataset = background()
-    return dataset, validation.validate(derive(dataset), SHAPES, engine="quick")
-
-
-Findings = frozenset[tuple[str, str]]
-"""Pairs of constraint and focus node."""
-
-
-@cache
-def found(path: Path) -> tuple[Findings, Findings]:
-    """Return what the quick validator finds in an example: the violations, and everything."""
-    results = report(path, "quick", SHAPES).results
-    return (
-        frozenset((result.name, result.focus) for result in results if result.severity == "violation"),
-        frozenset((result.name, result.focus) for result in results),
-    )
-
-
-def report(path: Path, engine: validation.Engine, rules: shapes.Shapes) -> validation.Report:
-    dataset, alone = project()
-    return validation.validate_files([path], dataset, rules, engine=engine, baseline=alone)
-
-
-def example(name: str, kind: str) -> Path:
-    (path,) = (EXAMPLES / name).glob(f"{kind}.*")
-    return path
-
-
-def declared(path: Path) -> set[str]:
-    """Return the constraints that the first line of an invalid example says it breaks."""
-    first = path.read_text(encoding="utf-8").splitlines()[0]
-    match = re.fullmatch(r"# breaks: (\w+(?:, \w+)*)", first)
-    assert match, f"{path}: the first line is to be '# breaks: name, name'"
-    return set(match[1].split(", "))
-
-
-def names_of(pairs: Findings) -> set[str]:
-    return {name for name, _ in pairs}
+def found(path: Path) -> tuple[validation.Result, ...]:
+    """Return what the quick validator finds in an example."""
+    return report(path, "quick", SHAPES).results
 
 
 def test_background_conforms() -> None:
@@ -110,25 +61,34 @@ def test_every_constraint_has_its_examples() -> None:
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_valid_example_keeps_the_constraint(name: str) -> None:
-    violations, everything = found(example(name, "valid"))
-    assert not violations
-    assert name not in names_of(everything)
+    results = found(example(name, "valid"))
+    assert "violation" not in {result.severity for result in results}
+    assert name not in {result.name for result in results}
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_invalid_example_breaks_the_constraint_and_no_other(name: str) -> None:
     path = example(name, "invalid")
-    violations, everything = found(path)
-    assert name in names_of(everything)
-    assert names_of(violations) <= declared(path)
-    assert declared(path) <= names_of(violations) | {name}
+    findings = {(r.severity, r.name) for r in found(path) if r.severity == "violation" or r.name == name}
+    assert findings == declared(path)
+    assert name in {other for _, other in findings}
+
+
+@pytest.mark.parametrize("name", sorted(changes()))
+def test_each_change_of_an_example_is_noticed_or_not_as_it_should_be(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "changed.nq"
+    for change in changes()[name]:
+        path.write_bytes(ox.serialize(changed(change), format=ox.RdfFormat.N_QUADS) or b"")
+        results = report(path, "quick", SHAPES.only([BY_NAME[name].iri])).results
+        assert (name in {result.name for result in results}) == change.found, change
 
 
 @pytest.mark.parametrize("name", sorted(n for n, c in BY_NAME.items() if c.kind != "dataset"))
 def test_both_validators_agree_on_the_invalid_example(name: str) -> None:
     path = example(name, "invalid")
     results = report(path, "reference", SHAPES.only([BY_NAME[name].iri])).results
-    assert {(r.name, r.focus) for r in results} == {pair for pair in found(path)[1] if pair[0] == name}
+    reference = {(r.name, r.focus, r.severity) for r in results}
+    assert reference == {(r.name, r.focus, r.severity) for r in found(path) if r.name == name}
 
 
 def merged(kind: str) -> Dataset:
@@ -151,8 +111,7 @@ def merged(kind: str) -> Dataset:
 def test_both_validators_agree_on_all_examples_at_once(kind: str) -> None:
     dataset = merged(kind)
     reference, quick = (
-        {(r.name, r.focus) for r in validation.validate(dataset, SHAPES, engine=engine).results}
-        for engine in ("reference", "quick")
+        {(r.name, r.focus) for r in validation.validate(dataset, SHAPES, engine=engine).results} for engine in ENGINES
     )
     assert reference == quick
     assert len(reference) > 100
@@ -219,8 +178,7 @@ def test_shapes_follow_the_base_iri() -> None:
 
 def test_both_validators_agree_on_the_data(dataset: Dataset) -> None:
     reference, quick = (
-        {(r.name, r.focus) for r in validation.validate(dataset, SHAPES, engine=engine).results}
-        for engine in ("reference", "quick")
+        {(r.name, r.focus) for r in validation.validate(dataset, SHAPES, engine=engine).results} for engine in ENGINES
     )
     assert reference == quick
 
