@@ -65,7 +65,8 @@ def drop_target(triple: ox.Triple) -> Replaced:
 def drop_parameter(triple: ox.Triple) -> Replaced:
     """leave out a parameter"""
     if _name(triple) in _PARAMETERS:
-        yield f"{_name(triple)} {triple.object}", None
+        value = "[…]" if isinstance(triple.object, ox.BlankNode) else str(triple.object)
+        yield f"{_name(triple)} {value}", None
 
 
 def count_otherwise(triple: ox.Triple) -> Replaced:
@@ -154,4 +155,4 @@ def mutants(shapes: Shapes, constraint: Constraint) -> Iterator[Mutant]:
         for kind in KINDS:
             for what, new in kind(triple):
                 if new != triple:
-                    yield Mutant((kind.__doc__ or "").strip("."), constraint, " ".join(what.split())[:120], triple, new)
+                    yield Mutant(kind.__doc__ or "", constraint, " ".join(what.split())[:120], triple, new)
