@@ -11,11 +11,13 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pyoxigraph as ox
+import shacl
 
 from rsm_graph import formats, namespaces, shapes, validation
 from rsm_graph.dataset import Dataset, load_files
@@ -41,6 +43,37 @@ class Change:
     without: str
     added: str
     """Statements in TriG, with the project's prefixes."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A dataset in the forms that the validators read."""
+
+    triples: str
+    store: ox.Store
+
+    def severities(self, rules: shapes.Shapes, constraint: shapes.Constraint) -> set[str]:
+        """Return the severities of what a constraint out of ``rules`` finds."""
+        if constraint.kind == "dataset":
+            results = list(validation.dataset_checks(self.store, rules))
+        else:
+            text = (ox.serialize(rules.shacl(constraint.topic), format=ox.RdfFormat.N_TRIPLES) or b"").decode()
+            report = shacl.Shapes.from_text(text, format="ntriples").validate_text(self.triples, format="ntriples")
+            results = [validation.quick_result(found, rules) for found in report.results]
+        return {result.severity for result in results if result.name == constraint.name}
+
+
+def case(dataset: Dataset) -> Case:
+    """Return a dataset as a case."""
+    text = ox.serialize(dataset.default_triples, format=ox.RdfFormat.N_TRIPLES) or b""
+    return Case(text.decode(), validation.loaded(dataset))
+
+
+def added(quads: Iterable[ox.Quad]) -> Case:
+    """Return the background with an example, as one accepted passage."""
+    graph = ox.NamedNode("file:///example")
+    named = (ox.Quad(*q.triple, graph) if q.graph_name == ox.DefaultGraph() else q for q in quads)
+    return case(derive(Dataset(DEFAULT_BASE, tuple(dict.fromkeys((*background().quads, *named))))))
 
 
 @cache

@@ -11,60 +11,22 @@ from __future__ import annotations
 import os
 import random
 from collections import defaultdict
-from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 
-import pyoxigraph as ox
 import pytest
-import shacl
 
-from rsm_graph import formats, release, validation
-from rsm_graph.dataset import Dataset
-from rsm_graph.derive import derive
+from rsm_graph import formats, release
 from rsm_graph.errors import InputError
-from rsm_graph.namespaces import DEFAULT_BASE
 from rsm_graph.shapes import Constraint, Shapes
-from tests.examples import BY_NAME, SHAPES, background, changed, changes, declared, example
+from tests.examples import BY_NAME, SHAPES, Case, added, case, changed, changes, declared, example
 from tests.mutation.shape_mutants import Mutant, mutants
 
 pytestmark = pytest.mark.mutation
 
-COUNT = os.environ.get("RSM_GRAPH_SHAPE_MUTANTS", "30")
+COUNT = os.environ.get("RSM_GRAPH_SHAPE_MUTANTS", "20")
 SEED = int(os.environ.get("RSM_GRAPH_MUTATION_SEED", "2020"))
 PROCESSES = min(4, os.cpu_count() or 1)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A dataset in the forms that the validators read."""
-
-    triples: str
-    store: ox.Store
-
-    def severities(self, rules: Shapes, constraint: Constraint) -> set[str]:
-        """Return the severities of what a constraint out of ``rules`` finds."""
-        if constraint.kind == "dataset":
-            results = list(validation.dataset_checks(self.store, rules))
-        else:
-            text = (ox.serialize(rules.shacl(constraint.topic), format=ox.RdfFormat.N_TRIPLES) or b"").decode()
-            report = shacl.Shapes.from_text(text, format="ntriples").validate_text(self.triples, format="ntriples")
-            results = [validation.quick_result(found, rules) for found in report.results]
-        return {result.severity for result in results if result.name == constraint.name}
-
-
-def case(dataset: Dataset) -> Case:
-    """Return a dataset as a case."""
-    text = ox.serialize(dataset.default_triples, format=ox.RdfFormat.N_TRIPLES) or b""
-    return Case(text.decode(), validation.loaded(dataset))
-
-
-def added(quads: Iterable[ox.Quad]) -> Case:
-    """Return the background with an example, as one accepted passage."""
-    graph = ox.NamedNode("file:///example")
-    named = (ox.Quad(*q.triple, graph) if q.graph_name == ox.DefaultGraph() else q for q in quads)
-    return case(derive(Dataset(DEFAULT_BASE, tuple(dict.fromkeys((*background().quads, *named))))))
 
 
 @cache
