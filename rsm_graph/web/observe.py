@@ -215,7 +215,6 @@ class Observer:
 
 
 @lru_cache(maxsize=1024)
-@lru_cache(maxsize=1024)
 def _named(path: str) -> tuple[str, str]:
     """Return the name under which requests for a path are counted, and the path as a line of the log has it."""
     route = path[1:].partition("/")[0].partition(".")[0] or "home"

@@ -46,7 +46,7 @@ def routes(site: Site, endpoint: sparql.Endpoint, observer: Observer) -> APIRout
     @router.get("/", tags=["pages"], summary="The mission at a glance")
     async def home(request: Request) -> Response:
         if not site.described:
-            return await page_reply(site, "sparql.html", lambda: {"queries": site.queries.values()})
+            return await page_reply(site, "sparql.html", dict)
         # The base IRI itself is no document in any RDF format; who asks for one gets the dataset's description.
         chosen = negotiate(request.headers.get("accept", ""), (HTML, *TRIPLES))
         if chosen is not HTML:

@@ -175,7 +175,7 @@ class Endpoint:
         """Return the service description (SPARQL 1.1 Service Description), or the editor to a browser."""
         chosen = negotiate(accept, (*TRIPLES, HTML))
         if chosen is HTML:
-            body = self.site.render("sparql.html", queries=self.site.queries.values())
+            body = self.site.render("sparql.html")
             return Reply(body, "text/html; charset=utf-8", extra=[*DATA_HEADERS, *PAGE_HEADERS])
         counts = self._counts() if self.site.described else await self._asked_counts()
         triples = self._description_triples(f"{origin}/sparql", counts)
