@@ -31,6 +31,11 @@ BY_NAME = {constraint.name: constraint for constraint in SHAPES.constraints.valu
 SEVERITIES = {"breaks": "violation", "warns": "warning", "notes": "info"}
 
 
+def ntriples(triples: Iterable[ox.Triple]) -> str:
+    """Return triples as the quick validator reads them."""
+    return (ox.serialize(triples, format=ox.RdfFormat.N_TRIPLES) or b"").decode()
+
+
 @dataclass(frozen=True)
 class Change:
     """A row of the table of changes."""
@@ -57,16 +62,15 @@ class Case:
         if constraint.kind == "dataset":
             results = list(validation.dataset_checks(self.store, rules))
         else:
-            text = (ox.serialize(rules.shacl(constraint.topic), format=ox.RdfFormat.N_TRIPLES) or b"").decode()
-            report = shacl.Shapes.from_text(text, format="ntriples").validate_text(self.triples, format="ntriples")
+            compiled = shacl.Shapes.from_text(ntriples(rules.shacl(constraint.topic)), format="ntriples")
+            report = compiled.validate_text(self.triples, format="ntriples")
             results = [validation.quick_result(found, rules) for found in report.results]
         return {result.severity for result in results if result.name == constraint.name}
 
 
 def case(dataset: Dataset) -> Case:
     """Return a dataset as a case."""
-    text = ox.serialize(dataset.default_triples, format=ox.RdfFormat.N_TRIPLES) or b""
-    return Case(text.decode(), validation.loaded(dataset))
+    return Case(ntriples(dataset.default_triples), validation.loaded(dataset))
 
 
 def added(quads: Iterable[ox.Quad]) -> Case:

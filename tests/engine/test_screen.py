@@ -87,12 +87,17 @@ PATTERNS = ["{ ?s ?p ?o }", "?s ?p ?o", "?s ?p", "VALUES ?x { ex:x }", "BIND(ex:
 pieces = st.sampled_from([*WORDS.split(), *PATTERNS])
 
 
+def one_triple() -> ox.Store:
+    store = ox.Store()
+    store.add(ox.Quad(ox.NamedNode("urn:s"), ox.NamedNode("urn:p"), ox.Literal("o")))
+    return store
+
+
 @settings(max_examples=1500)
 @given(st.lists(pieces, max_size=9).map("".join))
 def test_the_engine_calls_nobody_that_the_screen_has_not_seen(pattern: str) -> None:
     query = f"{DECLARED}SELECT * {{ {pattern} }}"
-    store = ox.Store()
-    store.add(ox.Quad(ox.NamedNode("urn:s"), ox.NamedNode("urn:p"), ox.Literal("o")))
+    store = one_triple()
     try:
         list(store.query(query))  # type: ignore[arg-type]
     except OSError:
@@ -134,8 +139,7 @@ def test_a_query_means_the_same_without_its_comments(pattern: str, end: str) -> 
     plain = without_comments(query)
     if plain == query:
         return
-    store = ox.Store()
-    store.add(ox.Quad(ox.NamedNode("urn:s"), ox.NamedNode("urn:p"), ox.Literal("o")))
+    store = one_triple()
 
     def answer(text: str) -> str:
         try:

@@ -16,6 +16,7 @@ import shacl
 from rsm_graph import shapes, validation
 from rsm_graph.dataset import Dataset, load_project
 from rsm_graph.derive import derive, rules
+from tests.examples import ntriples
 from tests.mutation.mutants import Change
 
 
@@ -33,7 +34,7 @@ class Examiner:
         text = "".join(rule.text for rule in rules(valid.base_iri).values())
         self._read_by_rules = set(re.findall(r"[a-z]+:(\w+)", text)) | {"standing", "type", "subClassOf"}
         every = dict.fromkeys(t for topic in self.shapes.topics for t in self.shapes.shacl(topic))
-        self._compiled = shacl.Shapes.from_text(_ntriples(every), format="ntriples")
+        self._compiled = shacl.Shapes.from_text(ntriples(every), format="ntriples")
         known = list(self._results(valid))
         self._known = {result.key for result in known}
         # One result more than the valid dataset has is a new one, whatever else there is.
@@ -73,12 +74,8 @@ class Examiner:
 
     def _results(self, dataset: Dataset, most: int | None = None) -> Iterator[validation.Result]:
         """Yield the results of the shapes, of these at most so many, then those of the dataset checks."""
-        data = _ntriples(dataset.default_triples)
+        data = ntriples(dataset.default_triples)
         report = self._compiled.validate_text(data, format="ntriples", max_results=most)
         for found in report.results:
             yield validation.quick_result(found, self.shapes)
         yield from validation.dataset_checks(self._store, self.shapes)
-
-
-def _ntriples(triples: object) -> str:
-    return (ox.serialize(triples, format=ox.RdfFormat.N_TRIPLES) or b"").decode()  # type: ignore[arg-type]

@@ -46,7 +46,7 @@ def data() -> Case:
 
 def is_kept(rules: Shapes, constraint: Constraint) -> bool:
     """Return whether a constraint out of ``rules`` finds what it should, and only that."""
-    kept = all(case.severities(rules, constraint) == expected for case, expected in cases(constraint.name))
+    kept = all(one.severities(rules, constraint) == expected for one, expected in cases(constraint.name))
     return kept and "violation" not in data().severities(rules, constraint)
 
 
