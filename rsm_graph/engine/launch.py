@@ -21,12 +21,13 @@ def python(module: str, *arguments: str, stdin: int) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
     environment = os.environ | {
         "PYTHONPATH": path,
-        # One heap for all threads of a process: a second one would claim address space that the limit counts.
-        "MALLOC_ARENA_MAX": "1",
+        # One heap for the store, one for the thread that evaluates: in the gaps of the first a heavy query takes a
+        # tenth longer. More would claim address space that the limit counts.
+        "MALLOC_ARENA_MAX": "2",
         # Large pages for the store: a fork copies a tenth of the tables, and loading takes two thirds of the time. The
-        # engine makes and drops small things by the thousand; with the usual seven kept ready a light query takes an
-        # eighth longer.
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.tcache_count=2000",
+        # engine makes and drops small things by the hundred; with the usual seven kept ready a light query takes a
+        # twentieth longer, and with thousands a heavy one does.
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.tcache_count=100",
     }
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, env=environment)
