@@ -54,8 +54,8 @@ class Evaluator:
     limits: screen.Limits = field(default_factory=screen.Limits)
     answer_bytes: int = 256 * 2**20
 
-    def evaluate(self, request: Request, write: Callable[[bytes], None]) -> None:
-        """Write the whole answer to ``write``, a block at a time.
+    def evaluate(self, request: Request, write: Callable[[bytes], None]) -> bool:
+        """Write the whole answer to ``write``, a block at a time; return whether it may be another a moment later.
 
         Raises :class:`QueryError`, :class:`AnswerTooLarge`, :class:`QueryMemory` or :class:`Unavailable`; what was
         written before is void.
@@ -81,6 +81,7 @@ class Evaluator:
         except MemoryError as error:
             raise QueryMemory("The query used up its memory.", "Ask for less at a time.") from error
         output.flush()
+        return bool(screened.services) or screen.computes_anew(request.text)
 
     def _query(self, request: Request) -> ox.QuerySolutions | ox.QueryBoolean | ox.QueryTriples:
         dataset: dict[str, Any] = {}

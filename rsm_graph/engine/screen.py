@@ -61,6 +61,8 @@ _FIRST_WORD = re.compile(
 )
 # Wherever FROM can stand before an IRI, and a little more; never a place that a token list would not give.
 _FROM = re.compile(r"from(?:[ \t\r\n]|#[^\r\n]*+)*+(?:<|named)")
+# The engine's parser wants no space between keywords: "ORDER BYRAND()".
+_ANEW = ("now", "rand", "uuid")
 # Outside strings over several lines, a number sign at the beginning of a line is in none of the terminals that may hold
 # one (19.8); nor is one behind a space with no quotation mark after it, for an IRI and a name end before the space.
 _COMMENT = re.compile(r"#(?:(?<=[ \t]#)[^'\"\\\r\n]*+|(?<![^\r\n]#)[^\\\r\n]*+)(?![^\r\n])")
@@ -151,6 +153,21 @@ def without_comments(text: str) -> str:
     if "#" not in text or '"""' in text or "'''" in text or "\\u" in text or "\\U" in text:
         return text  # an escaped character may be a quotation mark, or end a line (19.2)
     return _COMMENT.sub("", text).strip(" \t\r\n")
+
+
+def computes_anew(text: str) -> bool:
+    """Return whether a query calls NOW, RAND, UUID or STRUUID, whose values change (SPARQL 1.1, 17.4)."""
+    lowered = text.lower()
+    if not any(name in lowered for name in _ANEW):
+        return False
+    before = ""
+    for kind, value, _ in token_list(lowered):
+        if value == "(" and before.endswith(_ANEW):
+            return True
+        if kind == "iri" and any(f"{name}(" in value for name in _ANEW):  # "1<NOW()&&2>1" reads as one
+            return True
+        before = value if kind == "word" else ""
+    return False
 
 
 def form_of(text: str) -> Form | None:

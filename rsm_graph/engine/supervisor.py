@@ -21,7 +21,7 @@ from rsm_graph.engine import Answer, Query, Snapshot, Source, parent
 from rsm_graph.engine.evaluator import Request
 from rsm_graph.engine.launch import Launched
 from rsm_graph.engine.pool import Evaluator, Pool, default_pool
-from rsm_graph.engine.protocol import DATA, END, ERROR, LOAD, QUERY, error_from_json, frame
+from rsm_graph.engine.protocol import DATA, END, ERROR, LOAD, QUERY, VOLATILE, error_from_json, frame
 from rsm_graph.engine.screen import form_of
 from rsm_graph.engine.service import Forwarder
 from rsm_graph.engine.spool import Spool
@@ -43,12 +43,6 @@ State = Literal["waiting", "short", "over", "long", "set aside", "done"]
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _Key = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 _SERVICE = re.compile("service", re.IGNORECASE)
-_VOLATILE_WORDS = ("now", "rand", "uuid", "service")
-_VOLATILE = re.compile(r"(?:NOW|RAND|UUID)\b|SERVICE", re.IGNORECASE)
-"""Words of queries whose answer may change from one moment to the next; slower to look for than the line above.
-
-The engine's parser wants no space between keywords: ``ORDER BYRAND()``.
-"""
 _SNAKE = re.compile("(?<!^)(?=[A-Z])")
 _TICK = 0.02
 """Seconds between two looks at the clock; one timer for all queries costs each of them nothing."""
@@ -494,17 +488,19 @@ class Supervisor:
         job: _Job | None = evaluator.job
         if job is None:
             return
-        if kind == DATA:
+        if kind in (DATA, END):
             try:
-                job.spool.write(content)
+                job.spool.write(content[1:] if kind == END else content)
             except OSError as error:
                 self._fail(job, AnswerTooLarge(f"The answer could not be kept ({error.strerror}).", "Use LIMIT."))
-            return
+                return
+            if kind == DATA:
+                return
         long = job.state != "short"
         self._leave_lane(job)
         evaluator.job = None
         if kind == END:
-            self._answered(job)
+            self._answered(job, volatile=content[:1] == VOLATILE)
         elif kind == ERROR:
             self._fail(job, error_from_json(content))
         # A long query has touched much of the store, and each page it touched is now its own copy; its priority
@@ -517,14 +513,11 @@ class Supervisor:
             evaluator.pool.idle.append(evaluator)
         self._dispatch()
 
-    def _answered(self, job: _Job) -> None:
+    def _answered(self, job: _Job, *, volatile: bool) -> None:
         seconds = time.monotonic() - job.arrived
         self._counts.durations[bisect_left(_BUCKETS, seconds)] += 1
         self._counts.duration_sum += seconds
         self._settle(job, "answered")
-        text = job.key[0]
-        lowered = text.lower()
-        volatile = any(word in lowered for word in _VOLATILE_WORDS) and bool(_VOLATILE.search(text))
         answer = job.spool.answer(job.format, seconds, volatile=volatile)
         for waiter in job.waiters:
             if not waiter.done():

@@ -20,7 +20,20 @@ import pyoxigraph as ox
 from rsm_graph.engine import screen
 from rsm_graph.engine.confine import no_network
 from rsm_graph.engine.evaluator import Evaluator, Request
-from rsm_graph.engine.protocol import DATA, END, ERROR, READY, Closed, Frames, error_to_json, frame, json_frame, receive
+from rsm_graph.engine.protocol import (
+    DATA,
+    END,
+    ERROR,
+    LASTING,
+    READY,
+    VOLATILE,
+    Closed,
+    Frames,
+    error_to_json,
+    frame,
+    json_frame,
+    receive,
+)
 from rsm_graph.engine.restore import Originals
 from rsm_graph.errors import RsmGraphError
 
@@ -60,20 +73,20 @@ def _run(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any], seal
 
 
 def _answer(sock: socket.socket, evaluator: Evaluator, content: bytes) -> bytes:
-    """Send all blocks of the answer but the last; return that one with the closing frame, or an error."""
+    """Send all blocks of the answer but the last; return the closing frame, which holds that one or an error."""
     held = b""
 
     def write(block: bytes) -> None:
         nonlocal held
         if held:
-            sock.sendall(held)
-        held = frame(DATA, block)
+            sock.sendall(frame(DATA, held))
+        held = block
 
     try:
-        evaluator.evaluate(Request(*marshal.loads(content)), write)
+        volatile = evaluator.evaluate(Request(*marshal.loads(content)), write)
     except RsmGraphError as error:
         return json_frame(ERROR, error_to_json(error))
-    return held + frame(END)
+    return frame(END, (VOLATILE if volatile else LASTING) + held)
 
 
 def encode(request: Request) -> bytes:

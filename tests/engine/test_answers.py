@@ -188,10 +188,14 @@ def test_a_query_beyond_its_measures_is_refused(started: Any) -> None:
 
 def test_an_answer_says_whether_it_may_be_kept(engine: Running) -> None:
     assert not engine.ask(ONE).volatile
-    for expression in ("NOW()", "RAND()", "UUID()", "struuid()", "NOW#\n()"):
+    for expression in ("NOW()", "RAND()", "UUID()", "struuid()", "NOW#\n()", "1<NOW()&&2>1"):
         assert engine.ask(f"SELECT ({expression} AS ?x) {{}}").volatile
     assert engine.ask("SELECT * { ?s ?p ?o } ORDER BYRAND() LIMIT 1").volatile
-    assert not engine.ask("SELECT * { ?s ?nowhere ?o } LIMIT 1").volatile
+    assert engine.ask("SELECT * { ?s ?p ?o } ORDER BYRAND() LIMIT 1", format="csv").volatile
+    for pattern in ("?s ?nowhere ?o", "?s ?now ?o", "?s <urn:serviceNow> 'NOW()'", "?s ?p ?o # we know, RAND()\n"):
+        assert not engine.ask(f"SELECT * {{ {pattern} }} LIMIT 1").volatile
+    prefix = "PREFIX service: <urn:now> PREFIX rand: <urn:rand>"
+    assert not engine.ask(f"{prefix} SELECT * {{ ?s service:service/rand:uuid ?o }}").volatile
 
 
 def test_the_command_line_answers_as_the_server_does(engine: Running) -> None:
