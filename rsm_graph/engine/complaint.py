@@ -40,6 +40,8 @@ def complaint(text: str, message: str, limits: screen.Limits, parse: Callable[[s
     except QueryError as error:
         return error
     stream = list(screen.tokens(text))
+    if stream[-1].kind == "doubtful":
+        return screen.doubt(text, stream[-1].start)
     index, expected = _fault(stream, parse)
     for words, reason, where in _REASONS:
         if words in message:

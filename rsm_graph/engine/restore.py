@@ -88,7 +88,8 @@ class Originals:
 
     def _terms(self, text: str) -> dict[ox.Literal, ox.Literal]:
         if _NAMES_GRAPHS.search(text.lower()) and any(
-            token.kind == "word" and token.text.upper() in _DATASET for token in token_list(text)
+            token.kind == "doubtful" or (token.kind == "word" and token.text.upper() in _DATASET)
+            for token in token_list(text)
         ):
             return self.terms
         return self.default_terms
@@ -168,6 +169,8 @@ def bound_by_data(text: str) -> set[str]:
     if not _COMPUTES.search(text):
         return set(_VARIABLE.findall(text))
     stream = token_list(text)
+    if stream[-1].kind == "doubtful":
+        return set()
     names = {token.text[1:] for token in stream if token.kind == "variable"}
     computed: set[str] = set()
     copies: list[tuple[str, str]] = []
@@ -218,7 +221,7 @@ def _only_data(text: str) -> bool:
     before = ""
     for token in token_list(text):
         word = token.text.upper()
-        if token.kind == "string" or (token.kind == "number" and before not in ("LIMIT", "OFFSET")):
+        if token.kind in ("string", "doubtful") or (token.kind == "number" and before not in ("LIMIT", "OFFSET")):
             return False
         if token.kind == "word" and word in ("AS", "VALUES", "TRUE", "FALSE"):
             return False

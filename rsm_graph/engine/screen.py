@@ -2,7 +2,11 @@
 
 The screen knows SPARQL's terminals (SPARQL 1.1, 19.8), not its grammar: enough to tell the form of a query, its
 size and depth, whom it wants to call and which documents it wants to read. What it lets through is still only a
-candidate for the engine's parser; nothing that parses is refused for its syntax.
+candidate for the engine's parser; nothing that parses is refused for its syntax, but for one thing.
+
+In ``(?a<'b>c')`` an IRI stands behind ``?a``, since the longest terminal counts; the engine compares ``?a`` with a
+string. What is a SERVICE in the one reading may lie within a string of the other. So reading ends at such a *doubtful*
+token: a query that may call somebody is refused for it, and no other is rewritten.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from rsm_graph.errors import QueryRefused, QuerySyntaxError, QueryTooLarge
@@ -45,6 +50,9 @@ _TOKEN = re.compile(
 # A run of letters without a colon is one or more words: a full stop ends a triple, so "true.SERVICE" is two.
 _PIECE = re.compile(r"(?P<word>[^\W\d_]\w*)|(?P<other>.)", re.DOTALL)
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
+_BRACKET = re.compile(r"[(){}\[\]]")
+# A comparison is nothing that goes on with "//"; without one of the signs behind, the terminals after it are the same.
+_DOUBTFUL = re.compile(r"<(?![A-Za-z][A-Za-z0-9+.-]*://).*['#?$()\[\]]")
 _FORMS = ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE")
 _UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "CREATE", "DROP", "COPY", "MOVE", "ADD", "WITH")
 _PROLOGUE = {"BASE": ("iri",), "PREFIX": ("name", "iri"), "VERSION": ("string",)}
@@ -102,18 +110,28 @@ class Screened:
 def tokens(text: str) -> Iterator[Token]:
     """Yield the terminals of ``text``; white space and comments are left out, every other character is in one.
 
-    Ends at a quotation mark that opens a string without an end, with a token of the kind ``quote``.
+    Ends at a quotation mark that opens a string without an end, with a token of the kind ``quote``, and at what may be
+    an IRI or a comparison, with one of the kind ``doubtful``.
     """
     new = tuple.__new__
+    opened: list[str] = []
+    compared = False  # whether what comes may be compared with what stands before
     for match in _TOKEN.finditer(text):
         kind: str = match.lastgroup  # type: ignore[assignment]
         if kind == "end":
             return
         value = match[kind]
         start = match.end() - len(value)
+        if kind == "iri" and compared and opened[-1:] == ["("] and _DOUBTFUL.match(value):
+            kind = "doubtful"
+        elif kind == "open":
+            opened.append(value)
+        elif kind == "close" and opened:
+            opened.pop()
+        compared = kind not in ("open", "other") or value == ">"  # the last of "<<( … )>>"
         if kind != "run":
             yield new(Token, (kind, value, start))
-            if kind == "quote":
+            if kind in ("quote", "doubtful"):
                 return
         elif value.isalnum():
             yield new(Token, ("word", value, start))
@@ -156,15 +174,13 @@ def without_comments(text: str) -> str:
 
 
 def computes_anew(text: str) -> bool:
-    """Return whether a query calls NOW, RAND, UUID or STRUUID, whose values change (SPARQL 1.1, 17.4)."""
+    """Return whether a query may call NOW, RAND, UUID or STRUUID, whose values change (SPARQL 1.1, 17.4)."""
     lowered = text.lower()
     if not any(name in lowered for name in _ANEW):
         return False
     before = ""
     for kind, value, _ in token_list(lowered):
-        if value == "(" and before.endswith(_ANEW):
-            return True
-        if kind == "iri" and any(f"{name}(" in value for name in _ANEW):  # "1<NOW()&&2>1" reads as one
+        if kind == "doubtful" or (value == "(" and before.endswith(_ANEW)):
             return True
         before = value if kind == "word" else ""
     return False
@@ -200,17 +216,21 @@ def screen(text: str, limits: Limits) -> Screened:
     Raises :class:`QueryTooLarge` beyond the limits, :class:`QueryRefused` for SPARQL Update, and
     :class:`QuerySyntaxError` for what cannot be a query whatever follows: no known form, brackets that do not match.
     """
-    lowered = text.lower()
     if (
         len(text) <= limits.tokens
         and text.count("(") + text.count("{") + text.count("[") <= limits.depth
-        and "service" not in lowered
-        and not _FROM.search(lowered)
+        and not _may_call(text)
     ):
         form = form_of(text)
         if form is not None:
             return Screened(form)
     return examine(text, limits)
+
+
+def _may_call(text: str) -> bool:
+    """Return whether a query may have a SERVICE or a FROM, whatever its tokens are."""
+    lowered = text.lower()
+    return "service" in lowered or _FROM.search(lowered) is not None
 
 
 def examine(text: str, limits: Limits) -> Screened:
@@ -235,6 +255,12 @@ def examine(text: str, limits: Limits) -> Screened:
             opened.pop()
         elif kind == "quote":
             raise QuerySyntaxError("The string that begins here never ends.", *position(text, start))
+        elif kind == "doubtful":
+            if _may_call(text):
+                raise doubt(text, start)
+            if len(opened) + _deepest(text[start:]) > limits.depth:
+                raise _too_deep(limits)
+            return Screened(form)
         if before.kind == "word":
             word = before.text.upper()
             name = value[1:-1] if kind == "iri" else value
@@ -248,15 +274,30 @@ def examine(text: str, limits: Limits) -> Screened:
                 (word == "FROM" or (word == "NAMED" and earlier == "FROM")) and kind == "iri" and _DOCUMENT.match(name)
             ):
                 documents.append(name)
-        # "?a<((…>" reads as an IRI here and as a comparison in the grammar.
-        if len(opened) + (value.count("(") if kind == "iri" else 0) > limits.depth:
-            raise QueryTooLarge(f"The query nests its brackets deeper than {limits.depth}.", "Make it flatter.")
+        if len(opened) > limits.depth:
+            raise _too_deep(limits)
         if count > limits.tokens:
             raise QueryTooLarge(f"The query has more than {limits.tokens} words and signs.", "Split it.")
         two_before, before = before, token
     if opened:
         raise QuerySyntaxError(f"{opened[-1].text!r} is never closed.", *position(text, opened[-1].start))
     return Screened(form, tuple(services), tuple(documents))
+
+
+def _deepest(text: str) -> int:
+    """Return how deep brackets are nested, those in strings and comments among them."""
+    steps = (1 if bracket in _CLOSING else -1 for bracket in _BRACKET.findall(text))
+    return max(accumulate(steps), default=0)
+
+
+def _too_deep(limits: Limits) -> QueryTooLarge:
+    return QueryTooLarge(f"The query nests its brackets deeper than {limits.depth}.", "Make it flatter.")
+
+
+def doubt(text: str, start: int) -> QuerySyntaxError:
+    """Return the error for a doubtful token at a place."""
+    reason = "What begins here may be an IRI or a comparison: put a space behind <, or write the IRI with a prefix."
+    return QuerySyntaxError(reason, *position(text, start))
 
 
 def _form(text: str) -> Form:

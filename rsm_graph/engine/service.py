@@ -14,7 +14,7 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from rsm_graph.engine.screen import tokens
+from rsm_graph.engine.screen import doubt, tokens
 from rsm_graph.errors import InputError, QueryRefused
 
 _HEAD_BYTES = 65536
@@ -54,7 +54,8 @@ class Forwarder:
         """Return the query with its SERVICE addresses replaced by the forwarder's, and the addresses it now names.
 
         A SERVICE inside another one is for that address to call, so it stays as it is; it too must be allowed.
-        Raises :class:`QueryRefused` for an address that is not allowed, or not written out.
+        Raises :class:`QueryRefused` for an address that is not allowed, or not written out, and
+        :class:`~rsm_graph.errors.QuerySyntaxError` for a doubtful token.
         """
         parts: list[str] = []
         used: list[str] = []
@@ -63,6 +64,8 @@ class Forwarder:
         opened = 0
         outer = -1  # how many braces were open before the group of the SERVICE that the place is in
         for token in tokens(text):
+            if token.kind == "doubtful":
+                raise doubt(text, token.start)
             word = token.text.upper() if token.kind == "word" else ""
             called = before == "SERVICE" or (before == "SILENT" and two_before == "SERVICE")
             if called and word != "SILENT":

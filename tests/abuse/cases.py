@@ -171,6 +171,7 @@ QUERIES: list[Abuse] = [
     query("SERVICE to a file", "SELECT * { SERVICE <file:///etc/passwd> { ?s ?p ?o } }", 403),
     query("SERVICE to a variable", "SELECT * { BIND (<http://127.0.0.1/> AS ?x) SERVICE ?x { ?s ?p ?o } }", 403),
     query("SERVICE run into other words", "PREFIX e: <http://127.0.0.1:80/> SELECT * { ?s ?p true.SERVICEe:x{?s ?p ?o} }", 403),
+    query("SERVICE in what may be a string", "SELECT * { ?s ?p ?o FILTER (?o<'a>b') SERVICE <http://127.0.0.1/> { } FILTER (?o='c') } # ')}", 400),
     query("SERVICE behind a comment", "SELECT * { SERVICE#\n<http://127.0.0.1/>{ ?s ?p ?o } }", 403),
     query("FROM a file", "SELECT * FROM <file:///etc/passwd> { ?s ?p ?o }", 403),
     query("FROM NAMED loopback", "SELECT * FROM NAMED <http://127.0.0.1/> { GRAPH ?g { ?s ?p ?o } }", 403),

@@ -112,13 +112,23 @@ def test_an_allowed_address_is_asked_and_nothing_else(started: Start, remote: Re
 def test_what_stands_inside_a_service_is_for_that_one_to_call(started: Start, remote: Remote) -> None:
     one, two, other = map(remote.url, ("/one", "/two", "/other"))
     engine = started(allow_service=(one, two))
-    inside = "SERVICE <{}> {{ ?x ?p ?o OPTIONAL {{ SERVICE <{}> {{ ?x ?q '}}' }} }} FILTER (?x<(1)&&2>(1)) }}"
+    inside = "SERVICE <{}> {{ ?x ?p ?o OPTIONAL {{ SERVICE <{}> {{ ?x ?q '}}' }} }} FILTER (?x< (1)&&2>(1)) }}"
     engine.ask(f"SELECT * {{ {inside.format(one, two)} SERVICE <{two}> {{ ?x ?r ?t }} }}")
     assert sorted(remote.asked) == ["/one", "/two"]
     told = remote.queries[remote.asked.index("/one")]
     assert two in told, "not an address of this server's own"
     with pytest.raises(QueryRefused):
         engine.ask(f"SELECT * {{ {inside.format(one, other)} }}")
+
+
+def test_no_address_is_asked_that_hides_in_a_string(started: Start, remote: Remote) -> None:
+    allowed, other = map(remote.url, ("/one", "/other"))
+    engine = started(allow_service=(allowed,))
+    hidden = f"SELECT * {{ ?s ?p ?o FILTER (?o<'a>b' || true) SERVICE <{other}> {{ }} FILTER (?o != 'c') }} # ')}}"
+    for query in (hidden, hidden.replace("?s ?p ?o", f"SERVICE <{allowed}> {{ ?s ?p ?o }}")):
+        with pytest.raises(QuerySyntaxError, match="put a space behind <"):
+            engine.ask(query)
+    assert not remote.asked
 
 
 def test_an_address_that_cannot_be_reached_is_no_address_to_allow(started: Start) -> None:
