@@ -18,7 +18,7 @@ from rsm_graph.errors import RsmGraphError
 
 HEAD = struct.Struct("!cI")
 AWAKE = 0.0002
-"""Seconds for which a process that has done its work looks for more before it sleeps.
+"""Seconds for which an evaluator that has done its work looks for more before it sleeps.
 
 To be woken costs a third of a short query, above all on a virtual machine; whoever else can run goes first.
 """
@@ -32,7 +32,10 @@ FORK = b"F"
 GONE = b"G"
 """From parent: an evaluator ended; process id and exit status."""
 QUERY = b"Q"
-"""To evaluator: one query, JSON object."""
+"""To evaluator: one query, as :mod:`rsm_graph.engine.worker` encodes it."""
+QUERY_BESIDE = b"q"
+"""To evaluator: the same while long queries run. Do not stay awake after it: whoever is woken goes before them, whoever
+lets others go first waits for its turn."""
 DATA = b"D"
 """From evaluator: a piece of the answer."""
 END = b"E"
@@ -84,12 +87,9 @@ class Frames:
         return frames
 
 
-def receive(sock: socket.socket) -> tuple[bytes, bytes]:
-    """Return the next frame from a blocking socket; raises :class:`Closed` at its end."""
-    first = _soon(sock) or sock.recv(65536)
-    if not first:
-        raise Closed
-    data = bytearray(first)
+def receive(sock: socket.socket, *, awake: bool) -> tuple[bytes, bytes]:
+    """Return the next frame from a blocking socket, having stayed awake for it; raises :class:`Closed` at its end."""
+    data = bytearray((awake and _soon(sock)) or _more(sock))
     while len(data) < HEAD.size:
         data += _more(sock)
     kind, length = HEAD.unpack_from(data)

@@ -21,7 +21,7 @@ from rsm_graph.engine import Answer, Query, Snapshot, Source, parent
 from rsm_graph.engine.evaluator import Request
 from rsm_graph.engine.launch import Launched
 from rsm_graph.engine.pool import Evaluator, Pool, default_pool
-from rsm_graph.engine.protocol import DATA, END, ERROR, LOAD, QUERY, VOLATILE, error_from_json, frame
+from rsm_graph.engine.protocol import DATA, END, ERROR, LOAD, QUERY, QUERY_BESIDE, VOLATILE, error_from_json, frame
 from rsm_graph.engine.screen import form_of
 from rsm_graph.engine.service import Forwarder
 from rsm_graph.engine.spool import Spool
@@ -283,7 +283,7 @@ class Supervisor:
         request = Request(text, fmt.name, query.default_graphs, query.named_graphs, services)
         job = _Job(
             key,
-            frame(QUERY, encode(request)),
+            encode(request),
             fmt,
             query.client,
             time.monotonic(),
@@ -376,7 +376,7 @@ class Supervisor:
         job.worked = evaluator.worked
         if job.state == "long":
             evaluator.lower_priority()
-        evaluator.send(job.content)
+        evaluator.send(frame(QUERY_BESIDE if self._long or self._over else QUERY, job.content))
 
     def _slice_is_over(self, job: _Job) -> None:
         if job.evaluator is not None:

@@ -25,6 +25,8 @@ from rsm_graph.engine.protocol import (
     END,
     ERROR,
     LASTING,
+    QUERY,
+    QUERY_BESIDE,
     READY,
     VOLATILE,
     Closed,
@@ -58,9 +60,10 @@ def _run(sock: socket.socket, evaluator: Evaluator, limits: dict[str, Any], seal
     _bound(limits, sealed)
     sock.sendall(json_frame(READY, {"thread": threading.get_native_id()}))
     seconds = limits["seconds"]
+    kind = QUERY_BESIDE
     while True:
         try:
-            _, content = receive(sock)
+            kind, content = receive(sock, awake=kind == QUERY)
         except (Closed, ConnectionError):
             return
         _alarm(seconds + 1.0)
