@@ -10,13 +10,13 @@ import argparse
 import contextlib
 import http.client
 import itertools
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +125,7 @@ def in_turn(servers: Iterable[Server], rounds: int, measure: Callable[[Server], 
     for _ in range(rounds):
         for server in servers:
             found[server.name].append(measure(server))
-    return {name: statistics.median(values) for name, values in found.items()}
+    return _medians(found)
 
 
 class Table:
@@ -180,14 +180,12 @@ def main() -> None:
         running = stack.enter_context(contextlib.ExitStack())
         servers = [running.enter_context(starter(options.release)) for starter in starters]
         table = Table([server.name for server in servers])
-        table.row(
-            "start to first answer", {k: statistics.median(v) for k, v in starts.items()}, "s", less_is_better=True
-        )
+        table.row("start to first answer", _medians(starts), "s", less_is_better=True)
         _throughput(table, servers, files, options.seconds, options.rounds)
         dumped = [server for server in servers if server.dump]
         table.row("dump, N-Triples", in_turn(dumped, options.rounds, lambda s: dump(s, options.seconds)), "/s")
         running.close()
-        _beside_runaways(table, starters, options.release, files["light"], options.seconds)
+        _beside_runaways(table, starters, options.release, files["light"], options.seconds, options.rounds)
 
 
 def _throughput(table: Table, servers: list[Server], files: dict[str, Path], seconds: int, rounds: int) -> None:
@@ -220,37 +218,46 @@ def _throughput(table: Table, servers: list[Server], files: dict[str, Path], sec
             what = "`ASK {}`" if mix == "ask" else f"{mix} mix"
             label = f"{what}, {how}, {connections} connection{'s' * (connections > 1)}"
             if connections == 1:
-                medians = {name: statistics.median(x.median for x in found) for name, found in loads.items()}
+                medians = _medians({name: [load.median for load in found] for name, found in loads.items()})
                 table.row(f"{label}: median", medians, "ms", less_is_better=True)
-            rates = {name: statistics.median(x.per_second for x in found) for name, found in loads.items()}
+            rates = _medians({name: [load.per_second for load in found] for name, found in loads.items()})
             table.row(label, rates, "/s")
     print(f"\nFailed requests: {failed}\n", file=sys.stderr)
 
 
-def _beside_runaways(table: Table, starters: Iterable[Starter], release: Path, queries: Path, seconds: int) -> None:
+def _beside_runaways(
+    table: Table, starters: Iterable[Starter], release: Path, queries: Path, seconds: int, rounds: int
+) -> None:
     """Measure each server alone: one that does not stop what its clients have left would burden the others."""
-    rows: dict[str, dict[str, float]] = {}
-    for starter in starters:
-        for number in (0, 1, 4, 8):
-            with starter(release) as server:
-                if number > 1 and server.name == "rdflib-endpoint":
-                    # One runaway stops it for half a minute.
-                    continue
-                runaways = Runaways(server, number)
-                load = wrk(server.sparql, queries, "cold", 1, seconds)
-                runaways.leave()
-                beside = f"light mix, cold, 1 connection, beside {number} runaways"
-                if load.per_second:  # else it has answered nothing
-                    rows.setdefault(f"{beside}: median", {})[server.name] = load.median
-                    rows.setdefault(f"{beside}: 99th percentile", {})[server.name] = load.p99
-                if number:
+    for number in (0, 1, 4, 8):
+        # One runaway stops rdflib-endpoint for half a minute.
+        asked = [starter for starter in starters if number <= 1 or starter is not rdflib_endpoint]
+        medians: dict[str, list[float]] = {}
+        slowest: dict[str, list[float]] = {}
+        left: dict[str, list[float]] = {}
+        failed: Counter[str] = Counter()
+        for _ in range(rounds):
+            for starter in asked:
+                with starter(release) as server:
+                    runaways = Runaways(server, number)
+                    load = wrk(server.sparql, queries, "cold", 1, seconds)
+                    runaways.leave()
+                    failed[server.name] += load.failed
+                    if load.per_second:  # else it has answered nothing
+                        medians.setdefault(server.name, []).append(load.median)
+                        slowest.setdefault(server.name, []).append(load.p99)
                     time.sleep(1)
-                    left = f"processors in use 1 s after {number} runaways have left"
-                    rows.setdefault(left, {})[server.name] = processor_use(server.pid, 0.5)
-                print(f"{server.name} beside {number} runaways: {load.failed} failed", file=sys.stderr)
-    for label, found in sorted(rows.items(), key=lambda row: [int(n) for n in re.findall(r"(\d+) runaways", row[0])]):
-        busy = label.startswith("processors")
-        table.row(label, found, "" if busy else "ms", less_is_better=True, ratios=not busy)
+                    left.setdefault(server.name, []).append(processor_use(server.pid, 0.5))
+        beside = f"light mix, cold, 1 connection, beside {number} runaways"
+        table.row(f"{beside}: median", _medians(medians), "ms", less_is_better=True)
+        table.row(f"{beside}: 99th percentile", _medians(slowest), "ms", less_is_better=True)
+        if number:
+            table.row(f"processors in use 1 s after {number} runaways have left", _medians(left), "", ratios=False)
+        print(f"failed beside {number} runaways: {dict(failed)}", file=sys.stderr)
+
+
+def _medians(found: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(values) for name, values in found.items()}
 
 
 if __name__ == "__main__":
