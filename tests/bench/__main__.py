@@ -141,7 +141,9 @@ class Table:
         self, label: str, found: dict[str, float], unit: str, *, less_is_better: bool = False, ratios: bool = True
     ) -> None:
         """Print a row; a ratio above 1 says that the first server is the better one."""
-        figures = [f"{found[name]:,.{_digits(found[name])}f} {unit}" if name in found else "–" for name in self._names]
+        figures = [
+            f"{found[name]:,.{_digits(found[name])}f} {unit}".rstrip() if name in found else "–" for name in self._names
+        ]
         first = found[self._names[0]]
         compared = []
         for name in self._names[1:]:
