@@ -6,7 +6,7 @@ candidate for the engine's parser; nothing that parses is refused for its syntax
 
 In ``(?a<'b>c')`` an IRI stands behind ``?a``, since the longest terminal counts; the engine compares ``?a`` with a
 string. What is a SERVICE in the one reading may lie within a string of the other. So reading ends at such a *doubtful*
-token: a query that may call somebody is refused for it, and no other is rewritten.
+token: a query that may call somebody is refused for it, and none is rewritten beyond it.
 """
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ def computes_anew(text: str) -> bool:
     if not any(name in lowered for name in _ANEW):
         return False
     before = ""
-    for kind, value, _ in token_list(lowered):
-        if kind == "doubtful" or (value == "(" and before.endswith(_ANEW)):
+    for kind, value, _ in token_list(text):
+        if kind == "doubtful" or (value == "(" and before.lower().endswith(_ANEW)):
             return True
         before = value if kind == "word" else ""
     return False

@@ -248,8 +248,9 @@ def _beside_runaways(
                     if load.per_second:  # else it has answered nothing
                         medians.setdefault(server.name, []).append(load.median)
                         slowest.setdefault(server.name, []).append(load.p99)
-                    time.sleep(1)
-                    left.setdefault(server.name, []).append(processor_use(server.pid, 0.5))
+                    if number:
+                        time.sleep(1)
+                        left.setdefault(server.name, []).append(processor_use(server.pid, 0.5))
         beside = f"light mix, cold, 1 connection, beside {number} runaways"
         table.row(f"{beside}: median", _medians(medians), "ms", less_is_better=True)
         table.row(f"{beside}: 99th percentile", _medians(slowest), "ms", less_is_better=True)
